@@ -1,0 +1,43 @@
+{#-
+  Cell-key perturbation, as national statistical offices use it: each person has a random key, the key of a cell is
+  the sum of its people's keys modulo policy perturbation.csv key_modulus, and a policy table gives the noise for a
+  count and a key. The same people always get the same noise; one person more changes the key, and so the noise.
+
+  cell_key_policy: the CTEs that the other two need.
+  cell_key_noise:  the join that finds the noise of one count; at most one row of the table fits.
+  cell_key_count:  the perturbed count.
+-#}
+{% macro cell_key_policy() %}
+perturbation_row as (
+    select
+        cast(count_from as bigint) as count_from,
+        coalesce(cast(nullif(count_to, '') as bigint), 9223372036854775807) as count_to,
+        cast(key_from as bigint) as key_from,
+        cast(key_to as bigint) as key_to,
+        cast(noise as bigint) as noise
+    from {{ ref('perturbation_table') }}
+),
+
+cell_policy as (
+    select
+        cast(max(case when parameter = 'key_modulus' then value end) as bigint) as key_modulus,
+        cast(max(case when parameter = 'minimum_count' then value end) as bigint) as minimum_count,
+        cast(max(case when parameter = 'minimum_employers' then value end) as bigint) as minimum_employers,
+        cast(max(case when parameter = 'top_employer_share' then value end) as decimal(9, 6)) as top_employer_share
+    from (
+        select parameter, value from {{ ref('perturbation') }}
+        union all
+        select parameter, value from {{ ref('protection') }}
+    ) as parameter
+)
+{% endmacro %}
+
+{% macro cell_key_noise(alias, count, key_sum) %}
+left join perturbation_row as {{ alias }}
+    on {{ count }} between {{ alias }}.count_from and {{ alias }}.count_to
+    and mod({{ key_sum }}, cell_policy.key_modulus) between {{ alias }}.key_from and {{ alias }}.key_to
+{% endmacro %}
+
+{% macro cell_key_count(alias, count) -%}
+    ({{ count }} + coalesce({{ alias }}.noise, 0))
+{%- endmacro %}

@@ -1,0 +1,3 @@
+-- Grain: one row per person x organization x level x cohort year.
+-- Rule: found in covered employment in full calendar year 2 after the award; 20 CFR 603.4 governs what may be shown.
+{{ employment_after('employment_year_2_after_high_school', 'high_school', 2) }}

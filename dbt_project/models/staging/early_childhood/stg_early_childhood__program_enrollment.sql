@@ -1,0 +1,38 @@
+-- Grain: one row per accepted row of early_childhood__program_enrollment (child, program and entry date, within a
+--       delivery).
+-- Rule: a code as sent becomes the standard code of its package (seeds/crosswalks/code.csv); others stay as sent.
+select
+    {{ standard_code('program_type', 'program_type_code') }} as program_type_code,
+    accepted.entry_date,
+    accepted.exit_date,
+    {{ standard_code('sex', 'sex_code') }} as sex_code,
+    accepted.is_hispanic,
+    accepted.is_american_indian,
+    accepted.is_asian,
+    accepted.is_black,
+    accepted.is_pacific_islander,
+    accepted.is_white,
+    accepted.is_middle_eastern,
+    accepted.organization_id_state,
+    accepted.family_county_fips,
+    accepted.is_single_parent,
+    {{ standard_code('care_reason', 'care_reason_code') }} as care_reason_code,
+    accepted.copayment_amount,
+    accepted.assistance_start_month,
+    accepted.monthly_income_amount,
+    accepted.family_size_count,
+    accepted.is_homeless,
+    accepted.has_disability,
+    {{ standard_code('care_type', 'care_type_code') }} as care_type_code,
+    accepted.weekly_hours,
+    accepted.birth_year,
+    accepted.record_key,
+    accepted.provider_key,
+    accepted.school_year,
+    accepted.submitter,
+    accepted.package,
+    accepted.period,
+    accepted.certification,
+    accepted.delivery_id,
+    accepted.source_row
+from {{ source('accepted', 'early_childhood__program_enrollment') }} as accepted

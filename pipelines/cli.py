@@ -1,0 +1,187 @@
+"""`p20w`: thin verbs over the packages that do the work. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.progress import say
+from pipelines.settings import settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="p20w: from agencies' deliveries to a de-identified release, with its evidence.",
+)
+release_app = typer.Typer(no_args_is_help=True, help="Releases: list, verify, publish, roll back, rebuild.")
+app.add_typer(release_app, name="release")
+
+
+@app.command()
+def setup() -> None:
+    """Prepare this checkout: the database extension, the parsed models."""
+    from pipelines import dbt
+    from pipelines.identity import vault
+
+    configuration = settings()
+    vault.extension_directory(configuration)
+    dbt.ensure_manifest(configuration)
+    say("Ready.")
+
+
+@app.command()
+def demo(
+    students: Annotated[int, typer.Option(help="K-12 students enrolled in any one school year.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same state.")] = 2026,
+    fault: Annotated[list[str] | None, typer.Option(help="Plant a fault: see the README.")] = None,
+    if_missing: Annotated[bool, typer.Option(help="Do nothing when deliveries are there.")] = False,
+) -> None:
+    """Make the synthetic state's deliveries in landing/."""
+    from pipelines.demo_state import generate, plant
+
+    configuration = settings()
+    landing = configuration.landing
+    is_there = landing.exists() and any(not each.name.startswith(".") for each in landing.iterdir())
+    if is_there and if_missing:
+        return
+    if is_there and fault:
+        for name in fault:
+            say(str(plant(configuration, name)))
+        return
+    say(str(generate(configuration, students=students, seed=seed, faults=tuple(fault or ()))))
+
+
+@app.command()
+def nightly(
+    real: Annotated[bool, typer.Option(help="Lay the real third-party files into landing first.")] = False,
+) -> None:
+    """Run the nightly job: from deliveries to a release."""
+    configuration = settings()
+    if real:
+        from pipelines.intake.third_party import lay_files
+
+        if not configuration.real_data.is_dir():
+            say(
+                f"There is no folder {configuration.real_data} with third-party files. "
+                "Set P20W_REAL_DATA to the folder that holds them."
+            )
+            raise typer.Exit(1)
+        lay_files(configuration)
+    from pipelines.defs.run import run_nightly
+
+    raise typer.Exit(run_nightly(configuration))
+
+
+@app.command(hidden=True)
+def candidate(build: Annotated[str, typer.Option(help="Build id of the release that is built again.")]) -> None:
+    """Run the job up to the candidate, without a decision or a release."""
+    from pipelines.defs.run import run_job
+
+    raise typer.Exit(0 if run_job(settings(), "candidate", build) else 1)
+
+
+@app.command()
+def status(
+    today: Annotated[str | None, typer.Option(help="Judge lateness as of this date (YYYY-MM-DD).")] = None,
+) -> None:
+    """What is expected, received, late and rejected. Exits 1 when anything is late."""
+    from pipelines.intake.calendar import print_status
+
+    as_of = date.fromisoformat(today) if today else date.today()
+    raise typer.Exit(print_status(settings(), as_of))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The file as it would be sent.", exists=True, dir_okay=False)],
+    collection: Annotated[str, typer.Option(help="The collection, for example k12__enrollment.")],
+    package: Annotated[str | None, typer.Option(help="The package, when several take this collection.")] = None,
+) -> None:
+    """Check a file before sending it: the same result that intake would give. Exits 1 when a row fails."""
+    from pipelines.intake.check import check_file
+
+    report = check_file(settings(), file, collection, package)
+    typer.echo(report.as_text())
+    raise typer.Exit(0 if report.is_clean else 1)
+
+
+@app.command()
+def ui(port: int = 3000) -> None:
+    """Open the orchestrator's pages on this machine."""
+    from pipelines.defs.run import prepare_instance
+
+    configuration = settings()
+    prepare_instance(configuration)
+    os.environ["DAGSTER_HOME"] = str(configuration.dagster_home)
+    os.execv(
+        sys.executable,
+        [sys.executable, "-m", "dagster", "dev", "-w", str(configuration.root / "workspace.yaml"), "-p", str(port)],
+    )
+
+
+@release_app.command("list")
+def release_list() -> None:
+    """Every release, newest first; the current one is marked."""
+    from pipelines.release.publish import list_releases
+
+    for line in list_releases(settings()):
+        typer.echo(line)
+
+
+@release_app.command("verify")
+def release_verify(release_id: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Check a release against its own checksums and descriptions. Exits 1 when anything differs."""
+    from pipelines.release.verify import verify
+
+    problems = verify(settings(), release_id)
+    for problem in problems:
+        typer.echo(problem)
+    if not problems:
+        typer.echo("The release is whole.")
+    raise typer.Exit(1 if problems else 0)
+
+
+@release_app.command("publish")
+def release_publish(approved_by: Annotated[str, typer.Option(help="An officer of the register.")]) -> None:
+    """Publish the candidate that the last night built, by an officer's approval."""
+    from pipelines.release.night import publish_approved
+
+    typer.echo(publish_approved(settings(), approved_by))
+
+
+@release_app.command("rollback")
+def release_rollback(
+    release_id: str, approved_by: Annotated[str, typer.Option(help="An officer of the register.")]
+) -> None:
+    """Make an earlier release the current one again."""
+    from pipelines.release.publish import rollback
+
+    typer.echo(rollback(settings(), release_id, approved_by))
+
+
+@release_app.command("rebuild")
+def release_rebuild(release_id: str) -> None:
+    """Build a release again from kept deliveries and the identity log. Exits 1 when a byte differs."""
+    from pipelines.defs.run import rebuild_release
+
+    differences = rebuild_release(settings(), release_id)
+    for difference in differences:
+        typer.echo(difference)
+    if not differences:
+        typer.echo(f"Release {release_id} was rebuilt: the same Parquet and CSV bytes.")
+    raise typer.Exit(1 if differences else 0)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

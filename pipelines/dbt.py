@@ -1,0 +1,157 @@
+"""The one caller of dbt: the parse, and the three phases of a night, each a child process.
+
+What belongs here: command lines, targets, who gets the vault's key. What does not: SQL (`dbt_project/`), and what a
+failed test means (`quality/` records it, `release/` decides on it).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.progress import say
+from pipelines.settings import Settings, child_environment
+
+PHASES = {
+    # phase: (dbt target, what it selects)
+    "identity": ("vault", ["+tag:vault"]),
+    "warehouse": ("warehouse", ["tag:warehouse", "resource_type:seed"]),
+    "mart": ("warehouse", ["tag:mart"]),
+}
+
+
+class DbtCrashed(RuntimeError):
+    """dbt ended without results: not a failed test, but no evidence at all."""
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What one dbt call left behind: its results, and how many nodes did not succeed."""
+
+    phase: str
+    run_results: Path
+    manifest: Path
+    failed_nodes: int
+    seconds: float
+
+
+def indicator_codes(settings: Settings) -> list[str]:
+    """Codes of the indicator register in its order; the cubes model loops over them."""
+    with (settings.seeds / "registers" / "indicator.csv").open(newline="") as handle:
+        return [row["indicator_code"] for row in csv.DictReader(handle)]
+
+
+def manifest_path(settings: Settings) -> Path:
+    return settings.dbt_dir / "target" / "manifest.json"
+
+
+def source_fingerprint(settings: Settings) -> str:
+    """Hash of every file that dbt reads: models, macros, tests and seeds, read from disk."""
+    digest = hashlib.sha256()
+    roots = [settings.dbt_dir / name for name in ("models", "macros", "tests", "analyses")] + [settings.seeds]
+    files = [path for root in roots for path in root.rglob("*") if path.suffix in {".sql", ".yml", ".csv", ".md"}]
+    files += [settings.dbt_dir / "dbt_project.yml", settings.dbt_dir / "profiles.yml"]
+    for path in sorted(files):
+        base = settings.seeds if path.is_relative_to(settings.seeds) else settings.dbt_dir
+        digest.update(str(path.relative_to(base)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def ensure_manifest(settings: Settings) -> Path:
+    """The manifest of the project as it is on disk; parsed again only when a file that dbt reads changed."""
+    manifest, stamp = manifest_path(settings), settings.dbt_dir / "target" / "source_fingerprint"
+    wanted = source_fingerprint(settings)
+    if manifest.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return manifest
+    _call(settings, ["parse"], target="warehouse", target_path=manifest.parent, secret=False, label="dbt parse")
+    stamp.write_text(wanted)
+    return manifest
+
+
+def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> PhaseResult:
+    """Run one phase. Failed tests and models are results, not errors; only a crash raises DbtCrashed."""
+    target, select = PHASES[phase]
+    target_path = settings.work / "dbt" / phase
+    target_path.mkdir(parents=True, exist_ok=True)
+    results = target_path / "run_results.json"
+    results.unlink(missing_ok=True)
+    manifest = ensure_manifest(settings)
+    # dbt reads its own partial-parse file, so that a phase costs no second parse.
+    partial = manifest.parent / "partial_parse.msgpack"
+    if partial.exists():
+        shutil.copyfile(partial, target_path / "partial_parse.msgpack")
+    started = time.monotonic()
+    arguments = ["build", "--select", *select, "--exclude-resource-type", "unit_test"]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    _call(settings, arguments, target, target_path, secret=target == "vault", label=f"dbt {phase}", results=results)
+    outcome = json.loads(results.read_text())["results"]
+    failed = sum(result["status"] not in {"success", "pass", "warn"} for result in outcome)
+    return PhaseResult(phase, results, target_path / "manifest.json", failed, time.monotonic() - started)
+
+
+def command(settings: Settings, arguments: list[str], target: str, target_path: Path) -> list[str]:
+    """The command line of one dbt call; `dbt_project/` is always the root."""
+    variables = json.dumps({"indicator_codes": indicator_codes(settings)})
+    return [
+        sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments,
+        "--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir), "--target", target,
+        "--target-path", str(target_path), "--log-path", str(settings.logs / "dbt"), "--vars", variables,
+    ]  # fmt: skip
+
+
+def environment(settings: Settings, secret: bool) -> dict[str, str]:
+    """Environment of a dbt call. The vault's key goes to the one child that needs it, under a name dbt scrubs."""
+    from pipelines.identity import vault
+
+    settings.logs.mkdir(parents=True, exist_ok=True)
+    extra = {"P20W_WAREHOUSE_FILE": str(settings.warehouse_file)}
+    if secret:
+        extra.update(vault.dbt_environment(settings))
+    return child_environment(settings, **extra)
+
+
+def _call(
+    settings: Settings,
+    arguments: list[str],
+    target: str,
+    target_path: Path,
+    secret: bool,
+    label: str,
+    results: Path | None = None,
+) -> None:
+    settings.work.mkdir(parents=True, exist_ok=True)
+    last, tail = time.monotonic(), []
+    with subprocess.Popen(
+        command(settings, arguments, target, target_path),
+        env=environment(settings, secret),
+        cwd=settings.dbt_dir,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            tail = [*tail[-30:], line.rstrip()]
+            step = re.search(r"(\d+) of (\d+) (OK|PASS|WARN|FAIL|ERROR|SKIP)", line)
+            if step and time.monotonic() - last > 10:
+                last = time.monotonic()
+                say(f"{label}: {step[1]} of {step[2]}")
+    if process.returncode == 0:
+        return
+    # Exit code 1 with results: some node failed, which is evidence. Anything else is a crash.
+    if process.returncode == 1 and results is not None and results.exists():
+        return
+    # In the vault dbt's own words could quote a value: only the place of the log is told.
+    detail = "" if secret else "\n" + "\n".join(tail)
+    raise DbtCrashed(
+        f"{label} stopped with exit code {process.returncode}; its log is in {settings.logs / 'dbt'}.{detail}"
+    )

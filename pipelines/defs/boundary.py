@@ -1,0 +1,61 @@
+"""What every step does at its edge: know the build, stand still on an untouched night, keep foreign words inside.
+
+An exception's text may quote a value of a row. It stays in the vault; what leaves a step is a sentence of ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines import planner
+from pipelines.progress import say
+from pipelines.settings import Settings, settings
+
+
+class StepFailed(RuntimeError):
+    """A step of the night failed; the sentence says which, and where the original words are kept."""
+
+
+# Errors of our own, whose sentences are written to be read and hold no value of a row.
+OWN_ERRORS = ("pipelines.", "schemas.")
+
+
+@contextmanager
+def step(name: str) -> Iterator[Settings]:
+    """Run a step's body. Our own errors pass; any other is replaced by a sentence, its text kept in the vault."""
+    configuration = settings()
+    started = time.monotonic()
+    try:
+        yield configuration
+        say(f"{name}: {time.monotonic() - started:.1f} s")
+    except Exception as error:
+        if type(error).__module__.startswith(OWN_ERRORS):
+            raise
+        kept = _keep(configuration, name, error)
+        raise StepFailed(
+            f"The step '{name}' failed with {type(error).__name__}. {kept} The night can be started again as it is."
+        ) from None
+
+
+def untouched(configuration: Settings) -> str | None:
+    """Why tonight needs no work after intake, or None when it does."""
+    plan = planner.read_plan(configuration)
+    return None if plan.is_touched else plan.reason
+
+
+def evidence_build(configuration: Settings) -> str:
+    """Build whose evidence stands for tonight: this one, or the last good one where nothing changed."""
+    plan = planner.read_plan(configuration)
+    return plan.build_id if plan.is_touched else planner.last_good(configuration)["build_id"]
+
+
+def _keep(configuration: Settings, name: str, error: Exception) -> str:
+    from pipelines.identity import vault
+
+    try:
+        vault.keep_exception(configuration, planner.current_build(configuration), name, error)
+    except Exception:
+        return "Its text could not be kept, because the vault could not be opened."
+    return "Its text is kept in the vault (table exception_text)."

@@ -1,0 +1,113 @@
+"""Deliveries become accepted rows: one step a sector. Rules are in `pipelines/intake` and `schemas/`."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+
+from pipelines import planner, writer_lock
+from pipelines.defs.boundary import step
+from schemas import collections
+
+BUILD = dg.AssetKey(["night", "build"])
+PLAN = dg.AssetKey(["night", "plan"])
+LANDING = dg.AssetKey(["landing", "deliveries"])
+IDENTITY_RECORD = dg.AssetKey(["vault", "identity_record"])
+
+landing = dg.AssetSpec(LANDING, description="Deliveries as agencies sent them.", group_name="intake")
+
+
+def accepted_key(collection: str) -> dg.AssetKey:
+    return dg.AssetKey(["accepted", collection])
+
+
+@dg.asset(key=BUILD, group_name="night", deps=[LANDING], description="The night's build id; holds the writer's right.")
+def night_build(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    with step("begin") as settings:
+        writer_lock.acquire(settings, f"run {context.run_id[:8]}")
+        build_id = planner.begin(settings, context.run_tags.get("p20w/build_id"))
+    return dg.MaterializeResult(metadata={"build_id": build_id})
+
+
+def sector_assets(sector: str, names: list[str]) -> dg.AssetsDefinition:
+    """One step for a sector: every collection is an asset with its conformance check."""
+
+    @dg.multi_asset(
+        name=f"intake_{sector}",
+        specs=[
+            dg.AssetSpec(
+                accepted_key(name),
+                deps=[BUILD],
+                group_name="intake",
+                description=collections()[name].title,
+                freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=400)),
+            )
+            for name in names
+        ],
+        check_specs=[
+            dg.AssetCheckSpec("rows_conform", asset=accepted_key(name), description="Rows have the shape agreed.")
+            for name in names
+        ],
+    )
+    def intake(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        from pipelines.intake.run import run_intake
+
+        with step(f"intake {sector}") as settings:
+            summary = run_intake(settings, planner.current_build(settings), sector)
+            for name in names:
+                counts = summary.collections[name]
+                yield dg.MaterializeResult(
+                    asset_key=accepted_key(name),
+                    metadata={"accepted rows": counts.accepted, "quarantined rows": counts.quarantined},
+                )
+                yield dg.AssetCheckResult(
+                    asset_key=accepted_key(name),
+                    check_name="rows_conform",
+                    passed=counts.quarantined == 0,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"quarantined rows": counts.quarantined},
+                )
+
+    return intake
+
+
+def by_sector() -> dict[str, list[str]]:
+    sectors: dict[str, list[str]] = {}
+    for name, collection in collections().items():
+        sectors.setdefault(collection.sector, []).append(name)
+    return sectors
+
+
+SECTORS = by_sector()
+(intake_shared, intake_early_childhood, intake_k12, intake_postsecondary, intake_workforce, intake_child_welfare) = (
+    sector_assets(sector, SECTORS[sector])
+    for sector in ("shared", "early_childhood", "k12", "postsecondary", "workforce", "child_welfare")
+)
+
+
+@dg.multi_asset(
+    name="plan",
+    specs=[
+        dg.AssetSpec(
+            PLAN,
+            deps=[accepted_key(name) for name in collections()],
+            group_name="night",
+            description="What tonight touches: nothing, when its inputs equal the last complete build's.",
+        ),
+        dg.AssetSpec(
+            IDENTITY_RECORD,
+            deps=[accepted_key(name) for name in collections()],
+            group_name="identity",
+            description="Identifiers of every collection, inside the encrypted vault.",
+        ),
+    ],
+)
+def night_plan() -> Iterator[dg.MaterializeResult]:
+    from pipelines.intake import run, views
+
+    with step("plan") as settings:
+        run.finish_intake(settings, planner.current_build(settings))
+        views.create_views(settings)
+        plan = planner.plan(settings)
+    yield dg.MaterializeResult(asset_key=PLAN, metadata={"touched": plan.is_touched, "reason": plan.reason})
+    yield dg.MaterializeResult(asset_key=IDENTITY_RECORD)

@@ -1,0 +1,75 @@
+"""From exact cubes to a published release: protection, candidate, expectations, decision, pages, publication."""
+
+import dagster as dg
+
+from pipelines import planner
+from pipelines.defs.boundary import evidence_build, step, untouched
+from pipelines.defs.warehouse import phase_models
+
+MARTS = [dg.AssetKey(["marts", node["name"]]) for node in phase_models("mart").values()]
+OFFICIAL = dg.AssetKey(["protected", "official_indicator"])
+CANDIDATE = dg.AssetKey(["candidate", "marts"])
+EXPECTATIONS = dg.AssetKey(["evidence", "expectations"])
+GATE = dg.AssetKey(["evidence", "gate"])
+RELEASE = dg.AssetKey(["releases", "current"])
+
+
+@dg.asset(
+    key=OFFICIAL,
+    deps=[dg.AssetKey(["cubes", "cube_indicator"])],
+    group_name="protected",
+    description="Official annual tables after suppression, detected by independent code.",
+)
+def official_indicator() -> dg.MaterializeResult:
+    from pipelines.disclosure.protect import protect_official
+
+    with step("disclosure") as settings:
+        reason = untouched(settings)
+        if reason is not None:
+            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
+        summary = protect_official(settings, planner.current_build(settings))
+    return dg.MaterializeResult(metadata=summary.as_metadata())
+
+
+@dg.asset(key=CANDIDATE, deps=MARTS, group_name="release", description="The marts of tonight, as files with one order.")
+def candidate() -> dg.MaterializeResult:
+    from pipelines.release.candidate import build_candidate
+
+    with step("candidate") as settings:
+        reason = untouched(settings)
+        if reason is not None:
+            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
+        built = build_candidate(settings, planner.current_build(settings))
+    return dg.MaterializeResult(metadata={"candidate": built.id})
+
+
+@dg.asset(key=EXPECTATIONS, deps=[CANDIDATE], group_name="release", description="Plausibility of the candidate.")
+def expectations() -> dg.MaterializeResult:
+    from pipelines.quality.expectations import run_expectations
+
+    with step("expectations") as settings:
+        reason = untouched(settings)
+        if reason is not None:
+            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
+        outcome = run_expectations(settings, planner.current_build(settings))
+    return dg.MaterializeResult(metadata={"state": outcome})
+
+
+@dg.asset(key=GATE, deps=[EXPECTATIONS], group_name="release", description="Decision, family by family, fail-closed.")
+def gate() -> dg.MaterializeResult:
+    from pipelines.release.candidate import load_candidate
+    from pipelines.release.gate import decide
+
+    with step("gate") as settings:
+        decision = decide(settings, evidence_build(settings), load_candidate(settings))
+    return dg.MaterializeResult(metadata={"decision": decision.summary()})
+
+
+@dg.asset(key=RELEASE, deps=[GATE], group_name="release", description="What everyone reads, swapped whole.")
+def release() -> dg.MaterializeResult:
+    from pipelines.release.night import publish_if_due
+
+    with step("publish") as settings:
+        outcome = publish_if_due(settings, evidence_build(settings))
+        planner.mark_good(settings)
+    return dg.MaterializeResult(metadata={"outcome": outcome})

@@ -1,0 +1,590 @@
+"""Attack the published table as a stranger would, with everything that was published and every declared tie.
+
+What belongs here: what follows from the published values. What does not: how the pattern was chosen. This module
+shares no code with suppress and never sees an exact count: only shown values, bands, ties and their residuals.
+
+In order of cost: the sums that a tie leaves for its hidden members; the null space of the hidden cells (an entry that
+vanishes in random null vectors proves a cell determined); bounds that follow from non-negativity, N <= D, bands and
+whole numbers; linear programs, which use all ties of a connected block at once. A finding is a value that the reader
+knows, or knows too well; its sentence shows the arithmetic and is restricted evidence.
+
+Whether a hidden value is truly small does not matter: a reader cannot tell, so every hidden value that could be
+below n must stay uncertain. A hidden value that is surely n or more gives nobody away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import linprog
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import lsmr
+
+from pipelines.disclosure.declare import Nesting, Relation
+
+UNKNOWN = -1
+ANYTHING = 1e8  # no state has more people; stands for "no upper bound"
+EXACT = 1e-6  # below this an entry of a null vector of unit-sized noise counts as vanished
+SLACK = 1e-6  # solver tolerance when a real bound becomes a whole number
+DENSE_LIMIT = 400  # unknowns of a block up to which the null space is taken from a full decomposition
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a reader sees, per cell: d and n (UNKNOWN where hidden), and the bounds of n that a band states.
+
+    n_low and n_high are only read where d is shown and n is not. least_d: what a reader knows of every hidden
+    denominator (1 where zeros are always shown, else 0).
+    """
+
+    d: np.ndarray
+    n: np.ndarray
+    n_low: np.ndarray
+    n_high: np.ndarray
+    label: list[str]
+    least_d: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a reader can learn. variable: d, n, c or x (difference of a nesting). cell: where to hide more."""
+
+    rule: str
+    variable: str
+    cell: int
+    other: int
+    sentence: str
+
+
+@dataclass
+class Detection:
+    """Findings, and how far the attack went: blocks, size of the largest, blocks whose cells got no own program."""
+
+    findings: list[Finding] = field(default_factory=list)
+    blocks: int = 0
+    largest_block: int = 0
+    hidden_count: int = 0
+    partly_solved_blocks: int = 0
+
+
+def detect(
+    published: Published,
+    relation: Relation,
+    nesting: Nesting,
+    minimum_count: int,
+    interval_width: int,
+    programs: bool = True,
+    block_limit: int = 5_000,
+    single_limit: int = 1_500,
+    clean: set[bytes] | None = None,
+) -> Detection:
+    """Everything that `published` gives away. Linear programs only when `programs` and nothing was found before.
+
+    A block of more than `block_limit` unknowns gets no program; of more than `single_limit` only the joint ones.
+    `clean` remembers the blocks that programs cleared, so that an unchanged block costs nothing the next time.
+    """
+    system = _System(published, relation, nesting, minimum_count, interval_width)
+    result = Detection(hidden_count=int((published.n == UNKNOWN).sum()))
+    result.findings += system.residuals()
+    result.findings += system.narrow(*system.propagate(), "bounds")
+    result.findings += system.determined()
+    result.blocks, result.largest_block = system.block_sizes()
+    if programs and not result.findings:
+        found, partly = system.programs(block_limit, single_limit, set() if clean is None else clean)
+        result.findings += found
+        result.partly_solved_blocks = partly
+    return result
+
+
+class _System:
+    """The reader's unknowns and equations. Variables: D, N and C of hidden cells, X of nestings."""
+
+    def __init__(self, published: Published, relation: Relation, nesting: Nesting, n_min: int, width: int):
+        self.published, self.relation, self.nesting = published, relation, nesting
+        self.n_min, self.width = n_min, width
+        cells = len(published.d)
+        self.hidden_d = published.d == UNKNOWN
+        # Where nobody is counted the numerator is 0 whatever its marker says.
+        self.hidden_n = (published.n == UNKNOWN) & ~(published.d == 0)
+        self.shown_n = np.where(published.d == 0, 0, published.n)
+        at_d, at_n = np.flatnonzero(self.hidden_d), np.flatnonzero(self.hidden_n)
+        self.var_d = np.full(cells, -1)
+        self.var_n = np.full(cells, -1)
+        self.var_c = np.full(cells, -1)
+        self.var_d[at_d] = np.arange(len(at_d))
+        self.var_n[at_n] = len(at_d) + np.arange(len(at_n))
+        self.var_c[at_d] = len(at_d) + len(at_n) + np.arange(len(at_d))
+        known = len(at_d) * 2 + len(at_n)
+        self.cell_of = np.concatenate([at_d, at_n, at_d, np.zeros(0, dtype=np.int64)])
+        self.kind_of = np.concatenate([np.full(len(at_d), "d"), np.full(len(at_n), "n"), np.full(len(at_d), "c")])
+        self.low = np.zeros(known)
+        self.high = np.full(known, ANYTHING)
+        self.low[: len(at_d)] = published.least_d
+        shown_d = ~self.hidden_d[at_n]
+        self.low[self.var_n[at_n[shown_d]]] = published.n_low[at_n[shown_d]]
+        self.high[self.var_n[at_n[shown_d]]] = published.n_high[at_n[shown_d]]
+        self._rows: list[np.ndarray] = []
+        self._columns: list[np.ndarray] = []
+        self._values: list[np.ndarray] = []
+        self._right: list[np.ndarray] = []
+        self.row_text: list[tuple[str, int]] = []
+        self.row_count = 0
+        self._relation_rows()
+        self._identity_rows(at_d)
+        self._nesting_rows()
+        self._finish()
+
+    # --- equations ----------------------------------------------------------------------------------------
+
+    def _add(self, row: np.ndarray, column: np.ndarray, value: np.ndarray, right: np.ndarray, kind: str, ids) -> None:
+        """Rows numbered 0.. within the call; `ids` name the tie, cell or nesting behind each."""
+        self._rows.append(row + self.row_count)
+        self._columns.append(column)
+        self._values.append(value)
+        self._right.append(right)
+        self.row_text.extend((kind, int(i)) for i in ids)
+        self.row_count += len(right)
+
+    def _relation_rows(self) -> None:
+        tie = np.concatenate([np.arange(self.relation.count), self.relation.relation])
+        cell = np.concatenate([self.relation.parent, self.relation.member])
+        sign = np.concatenate([np.ones(self.relation.count), -np.ones(len(self.relation.member))])
+        touches_d = np.zeros(self.relation.count, dtype=bool)
+        touches_d[tie[self.hidden_d[cell]]] = True
+        shown_d = np.where(self.hidden_d, 0, self.published.d)
+        shown_n = np.where(self.hidden_n, 0, self.shown_n)
+        residual_c = self.relation.residual_d - self.relation.residual_n
+        # C is D - N where D is shown, and a variable of its own elsewhere. Its rows add nothing linear, but a
+        # reader who adds up "everyone but" gets tighter bounds than from N alone.
+        for kind, variable, known, residual, use in (
+            ("d", self.var_d, shown_d, self.relation.residual_d, touches_d),
+            ("n", self.var_n, shown_n, self.relation.residual_n, self.relation.in_numerator),
+            ("c", self.var_c, shown_d - shown_n, residual_c, self.relation.in_numerator & touches_d),
+        ):
+            inside = use[tie]
+            t, c, s = tie[inside], cell[inside], sign[inside]
+            open_ = variable[c] >= 0
+            value = s.copy()
+            column = variable[c].copy()
+            if kind == "c":
+                # Shown D, hidden N: C = D - N, so the unknown enters with the opposite sign.
+                turned = (column < 0) & self.hidden_n[c] & ~self.hidden_d[c]
+                column[turned] = self.var_n[c[turned]]
+                value[turned] *= -1
+                open_ = column >= 0
+                shown = np.where(self.hidden_d[c], 0, self.published.d[c] - shown_n[c])
+            else:
+                shown = known[c]
+            total = np.bincount(t, weights=s * shown, minlength=self.relation.count)
+            alive = np.zeros(self.relation.count, dtype=bool)
+            alive[t[open_]] = True
+            ids = np.flatnonzero(alive)
+            number = np.cumsum(alive) - 1
+            self._add(number[t[open_]], column[open_], value[open_], (residual - total)[ids], kind, ids)
+
+    def _identity_rows(self, at_d: np.ndarray) -> None:
+        """D - N - C = 0 where D is hidden (N is hidden there, always)."""
+        if len(at_d):
+            self.hidden_d_without_n = at_d[self.var_n[at_d] < 0]
+            if self.hidden_d_without_n.size:
+                raise ValueError("A published numerator stands beside a hidden denominator: hide it too.")
+        count = len(at_d)
+        row = np.tile(np.arange(count), 3)
+        column = np.concatenate([self.var_d[at_d], self.var_n[at_d], self.var_c[at_d]])
+        value = np.concatenate([np.ones(count), -np.ones(2 * count)])
+        self._add(row, column, value, np.zeros(count), "identity", at_d)
+
+    def _nesting_rows(self) -> None:
+        """outer - inner - X = 0 with X >= 0, for N and, where denominators nest too, for D."""
+        everywhere = np.ones(len(self.nesting.outer), dtype=bool)
+        self.x_pair: list[tuple[int, str]] = []
+        for kind, variable, shown, which in (
+            ("n", self.var_n, self.shown_n, everywhere),
+            ("d", self.var_d, self.published.d, self.nesting.in_denominator),
+        ):
+            ids = np.flatnonzero(which)
+            outer, inner = self.nesting.outer[ids], self.nesting.inner[ids]
+            first = len(self.low)
+            number = np.arange(len(ids))
+            row, column, value = [number], [first + number], [-np.ones(len(ids))]
+            right = np.zeros(len(ids))
+            for cell, sign in ((outer, 1.0), (inner, -1.0)):
+                open_ = variable[cell] >= 0
+                row.append(number[open_])
+                column.append(variable[cell[open_]])
+                value.append(np.full(open_.sum(), sign))
+                right -= np.where(open_, 0, sign * shown[cell])
+            self._add(np.concatenate(row), np.concatenate(column), np.concatenate(value), right, "nested " + kind, ids)
+            self.low = np.concatenate([self.low, np.zeros(len(ids))])
+            self.high = np.concatenate([self.high, np.full(len(ids), ANYTHING)])
+            self.cell_of = np.concatenate([self.cell_of, outer])
+            self.kind_of = np.concatenate([self.kind_of, np.full(len(ids), "x")])
+            self.x_pair += [(int(i), kind) for i in ids]
+
+    def _finish(self) -> None:
+        self.row = np.concatenate(self._rows).astype(np.int64)
+        self.column = np.concatenate(self._columns).astype(np.int64)
+        self.value = np.concatenate(self._values)
+        self.right = np.concatenate(self._right)
+        self.variable_count = len(self.low)
+        self.first_x = self.variable_count - len(self.x_pair)
+        self.matrix = sparse.csr_matrix(
+            (self.value, (self.row, self.column)), shape=(self.row_count, self.variable_count)
+        )
+        graph = sparse.bmat([[None, self.matrix.T], [self.matrix, None]], format="csr") if self.row_count else None
+        if graph is None:
+            self.block = np.arange(self.variable_count)
+        else:
+            _, label = connected_components(graph, directed=False)
+            self.block = label[: self.variable_count]
+            self.row_block = label[self.variable_count :]
+
+    def block_sizes(self) -> tuple[int, int]:
+        """Number of connected blocks of unknowns and the size of the largest."""
+        if not self.variable_count:
+            return 0, 0
+        sizes = np.bincount(self.block)
+        return int((sizes > 0).sum()), int(sizes.max())
+
+    # --- attacks ------------------------------------------------------------------------------------------
+
+    def residuals(self) -> list[Finding]:
+        """Sums of hidden members that a shown parent gives away, when they are about fewer than n people."""
+        relation, published = self.relation, self.published
+        found: list[Finding] = []
+        shown_d = np.where(self.hidden_d, 0, published.d)
+        hidden = np.bincount(relation.relation, weights=self.hidden_d[relation.member], minlength=relation.count)
+        rest = (
+            shown_d[relation.parent]
+            - relation.residual_d
+            - np.bincount(relation.relation, weights=shown_d[relation.member], minlength=relation.count)
+        )
+        told = (hidden > 0) & ~self.hidden_d[relation.parent] & (rest >= 1) & (rest < self.n_min)
+        for tie in np.flatnonzero(told):
+            found.append(self._residual_finding(tie, "d", self.hidden_d, published.d, relation.residual_d, rest[tie]))
+        # Numerators: the hidden members' D, N and C are all known sums once the parent is shown.
+        unknown = self.hidden_n[relation.member]
+        hidden = np.bincount(relation.relation, weights=unknown, minlength=relation.count)
+        value_n = np.where(self.hidden_n, 0, self.shown_n)
+        value_c = np.where(self.hidden_n | self.hidden_d, 0, published.d - self.shown_n)
+        residual_c = relation.residual_d - relation.residual_n
+        open_ = (hidden > 0) & ~self.hidden_n[relation.parent] & relation.in_numerator
+        for name, value, residual in (("n", value_n, relation.residual_n), ("c", value_c, residual_c)):
+            rest = (
+                value[relation.parent]
+                - residual
+                - np.bincount(relation.relation, weights=value[relation.member], minlength=relation.count)
+            )
+            for tie in np.flatnonzero(open_ & (rest < self.n_min)):
+                found.append(self._residual_finding(tie, name, self.hidden_n, value, residual, rest[tie]))
+        return found
+
+    def _residual_finding(self, tie, name, hidden, value, residual, rest) -> Finding:
+        members = self.relation.member[self.relation.relation == tie]
+        closed = [int(cell) for cell in members if hidden[cell]]
+        shown = [int(cell) for cell in members if not hidden[cell] and value[cell]]
+        parent = int(self.relation.parent[tie])
+        terms = "".join(f" - {int(value[cell])} ({self.published.label[cell]})" for cell in shown)
+        constant = f" - {int(residual[tie])} (known residual)" if residual[tie] else ""
+        names = "; ".join(self.published.label[cell] for cell in closed)
+        sentence = (
+            f"{_name(name)} of the hidden cells together: {int(value[parent])} ({self.published.label[parent]}){terms}"
+            f"{constant} = {int(rest)}, fewer than {self.n_min}: {names}."
+        )
+        return Finding("residual", "d" if name == "d" else "n", closed[0], -1, sentence)
+
+    def propagate(self, most_rounds: int = 200) -> tuple[np.ndarray, np.ndarray]:
+        """Tightest bounds (variables,) by interval arithmetic row by row, repeated until nothing moves."""
+        low, high = self.low.copy(), self.high.copy()
+        self.reason = np.full(self.variable_count, -1)
+        row, column, value = self.row, self.column, self.value
+        positive = value > 0
+        for _ in range(most_rounds):
+            least = np.where(positive, low[column], -high[column])
+            most = np.where(positive, high[column], -low[column])
+            row_least = np.bincount(row, weights=least, minlength=self.row_count)
+            row_most = np.bincount(row, weights=most, minlength=self.row_count)
+            # value * x = right - others, with the others between (row sums minus own part).
+            signed_low = self.right[row] - (row_most[row] - most)
+            signed_high = self.right[row] - (row_least[row] - least)
+            new_low = np.where(positive, signed_low, -signed_high)
+            new_high = np.where(positive, signed_high, -signed_low)
+            old_low, old_high = low.copy(), high.copy()
+            np.maximum.at(low, column, new_low)
+            np.minimum.at(high, column, new_high)
+            moved = (low > old_low) | (high < old_high)
+            if not moved.any():
+                break
+            why = moved[column] & ((new_low == low[column]) | (new_high == high[column]))
+            self.reason[column[why]] = row[why]
+        return low, high
+
+    def narrow(
+        self, low: np.ndarray, high: np.ndarray, rule: str, among: np.ndarray | bool = True
+    ) -> list[Finding]:
+        """Findings among the intervals [low, high] (variables,) of whole numbers."""
+        judged = self._judged(low, high) & among
+        impossible = (low > high) & among
+        below = judged & (self.kind_of == "d") & (high > 0) & (high < self.n_min) & ~impossible
+        few = judged & (high - low + 1 < self.width) & ~below & ~impossible
+        found = []
+        for name, which, why in (
+            ("inconsistent", impossible, "no value is possible"),
+            (rule, below, f"the group surely has fewer than {self.n_min} people"),
+            (rule, few, f"fewer than {self.width} values are possible"),
+        ):
+            found += [self._finding(name, variable, low, high, why) for variable in np.flatnonzero(which)]
+        return found
+
+    def _finding(self, rule: str, variable: int, low: np.ndarray, high: np.ndarray, why: str) -> Finding:
+        cell = int(self.cell_of[variable])
+        other, kind = -1, str(self.kind_of[variable])
+        name = f"{_name(kind)} of {self.published.label[cell]}"
+        if kind == "x":
+            pair, which = self.x_pair[variable - self.first_x]
+            other = int(self.nesting.inner[pair])
+            name = f"{_name(which)} of {self.published.label[cell]} minus that of {self.published.label[other]}"
+            kind = "x" + which
+        row = self.reason[variable] if rule in ("bounds", "inconsistent") else -1
+        because = f" by {self._equation(row)}" if row >= 0 else ""
+        if kind == "d" and row >= 0 and self.row_text[row][0] in ("identity", "n", "c"):
+            kind = "n"  # the bound comes from numerator and complement: more of those must be hidden
+        sentence = f"{name} lies between {int(low[variable])} and {int(high[variable])}{because}: {why}."
+        return Finding(rule, kind, cell, other, sentence)
+
+    def _equation(self, row: int) -> str:
+        """The reader's equation over hidden values, in words."""
+        inside = slice(self.matrix.indptr[row], self.matrix.indptr[row + 1])
+        terms = []
+        for column, value in zip(self.matrix.indices[inside], self.matrix.data[inside], strict=True):
+            name = _name(str(self.kind_of[column])) + " of " + self.published.label[self.cell_of[column]]
+            terms.append(("+ " if value > 0 else "- ") + name)
+        return f"{' '.join(terms).removeprefix('+ ')} = {int(self.right[row])}"
+
+    def determined(self) -> list[Finding]:
+        """Cells that the equations alone fix, by vanishing entries of random null vectors, block by block."""
+        found = []
+        use = np.array([kind in ("d", "n") for kind, _ in self.row_text], dtype=bool)
+        equations = self.matrix[np.flatnonzero(use)][:, : self.first_x]
+        right = self.right[use]
+        row_id = np.flatnonzero(use)
+        touched = np.flatnonzero(np.diff(equations.tocsc().indptr))
+        if not len(touched):
+            return found
+        graph = sparse.bmat([[None, equations.T], [equations, None]], format="csr")
+        _, label = connected_components(graph, directed=False)
+        generator = np.random.default_rng()  # a fresh attack every time; a pattern tuned to one vector would not help
+        order_v = np.argsort(label[: self.first_x], kind="stable")
+        order_r = np.argsort(label[self.first_x :], kind="stable")
+        edge_v = np.searchsorted(label[: self.first_x][order_v], np.arange(label.max() + 2))
+        edge_r = np.searchsorted(label[self.first_x :][order_r], np.arange(label.max() + 2))
+        for block in np.unique(label[touched]):
+            variables = order_v[edge_v[block] : edge_v[block + 1]]
+            rows = order_r[edge_r[block] : edge_r[block + 1]]
+            part = equations[rows][:, variables]
+            fixed, solution = _fixed(part, right[rows], generator)
+            for position in np.flatnonzero(fixed):
+                variable = variables[position]
+                value = round(float(solution[position]))
+                if self._harmless(variable, value):
+                    continue
+                sentence = (
+                    f"{_name(str(self.kind_of[variable]))} of {self.published.label[self.cell_of[variable]]} is exactly "
+                    f"{value}: {self._combination(part, position, row_id[rows])}."
+                )
+                found.append(
+                    Finding("determined", str(self.kind_of[variable]), int(self.cell_of[variable]), -1, sentence)
+                )
+        return found
+
+    def _harmless(self, variable: int, value: int) -> bool:
+        """An exact value that tells nothing of a small group: 0 people, or n and more (with n and more beside them)."""
+        if self.kind_of[variable] == "d":
+            return value == 0 or value >= self.n_min
+        shown = self.published.d[self.cell_of[variable]]
+        return value >= self.n_min and shown >= 0 and shown - value >= self.n_min
+
+    def _combination(self, part: sparse.csr_matrix, position: int, rows: np.ndarray) -> str:
+        """The sums and differences of equations that leave one unknown, as text."""
+        unit = np.zeros(part.shape[1])
+        unit[position] = 1.0
+        if max(part.shape) <= DENSE_LIMIT:
+            weight = np.linalg.lstsq(part.T.toarray(), unit, rcond=None)[0]
+        else:
+            weight = lsmr(part.T, unit, atol=1e-12, btol=1e-12)[0]
+        terms = [
+            f"{weight[i]:+.4g} x [{self._equation(rows[i])}]" for i in np.flatnonzero(np.abs(weight) > 1e-6)[:40]
+        ]
+        return " ".join(terms)
+
+    def programs(self, block_limit: int, single_limit: int, clean: set[bytes]) -> tuple[list[Finding], int]:
+        """Intervals by linear programs. Points of joint programs clear most cells; the rest get programs of their own.
+
+        Every point a program returns is a table that the reader cannot exclude, so a cell whose values over the
+        points already differ enough needs no further one.
+        """
+        low, high = self.propagate()
+        found, partly = [], 0
+        by_block = np.argsort(self.block, kind="stable")
+        by_row = np.argsort(self.row_block, kind="stable") if self.row_count else np.zeros(0, dtype=np.int64)
+        label = np.arange(self.block.max(initial=-1) + 2)
+        edge = np.searchsorted(self.block[by_block], label)
+        row_edge = np.searchsorted(self.row_block[by_row], label) if self.row_count else np.zeros(len(label), int)
+        for block in range(len(label) - 1):
+            variables = by_block[edge[block] : edge[block + 1]]
+            rows = by_row[row_edge[block] : row_edge[block + 1]]
+            # One equation or none: bounds propagation is exact.
+            if len(rows) <= 1:
+                continue
+            if len(variables) > block_limit:
+                partly += 1
+                continue
+            mark = self._fingerprint(variables, rows)
+            if mark in clean:
+                continue
+            outcome, whole = self._solve_block(variables, rows, low, high, len(variables) <= single_limit)
+            found += outcome
+            partly += not whole
+            if whole and not outcome:
+                clean.add(mark)
+        return found, partly
+
+    def _fingerprint(self, variables: np.ndarray, rows: np.ndarray) -> bytes:
+        """Hash of all that the reader knows of a block: unknowns, bounds, equations."""
+        part = self.matrix[rows][:, variables]
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (
+            self.cell_of[variables], self.kind_of[variables], self.low[variables], self.high[variables],
+            self.right[rows], part.indptr, part.indices, part.data,
+        ):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.digest()
+
+    def _solve_block(self, variables, rows, low, high, singly: bool) -> tuple[list[Finding], bool]:
+        """Findings of one block, and whether every cell of it was decided."""
+        equations = self.matrix[rows][:, variables].tocsc()
+        right = self.right[rows]
+        floor_, ceiling = low[variables], high[variables]
+        judged = self._judged(low, high)[variables]
+        must_reach = (self.kind_of[variables] == "d") & judged
+        seen_low = np.full(len(variables), np.inf)
+        seen_high = np.full(len(variables), -np.inf)
+
+        def solve(objective: np.ndarray, split: np.ndarray | None = None, at: np.ndarray | None = None):
+            """Least `objective`. Where `split`, only the part of a cell up to `at` (or, minimized, above it) counts."""
+            matrix, cost, bounds = equations, objective, np.column_stack([floor_, ceiling])
+            if split is not None and len(split):
+                # x = t + s with t up to the target: the program cares for t alone, so it lifts as many cells as it
+                # can to their target instead of one cell without end.
+                matrix = sparse.hstack([equations, equations[:, split]], format="csc")
+                tail = np.where(objective[split] > 0, objective[split], 0.0)
+                cost = np.concatenate([objective, tail])
+                cost[split] = np.where(objective[split] > 0, 0.0, objective[split])
+                shift = np.clip(at, floor_[split], ceiling[split])
+                bounds = np.vstack([bounds, np.column_stack([np.zeros(len(split)), ceiling[split] - shift])])
+                bounds[split, 1] = shift
+            outcome = linprog(cost, A_eq=matrix, b_eq=right, bounds=bounds, method="highs")
+            if outcome.x is None:
+                return None
+            point = outcome.x[: len(variables)].copy()
+            if split is not None and len(split):
+                point[split] += outcome.x[len(variables) :]
+            np.minimum(seen_low, point, out=seen_low)
+            np.maximum(seen_high, point, out=seen_high)
+            return point
+
+        def waiting() -> np.ndarray:
+            """Positions that the points seen so far do not clear."""
+            count = np.floor(seen_high + SLACK) - np.ceil(seen_low - SLACK) + 1
+            return np.flatnonzero(judged & ((count < self.width) | (must_reach & (seen_high < self.n_min - SLACK))))
+
+        open_ = np.flatnonzero(judged)
+        if not len(open_):
+            return [], True
+        stalled, attempt = 0, 0
+        generator = np.random.default_rng(7)  # only orders the work: which points are looked at first
+        while stalled < 2:
+            objective = np.zeros(len(variables))
+            # Cells that compete for the same people cannot rise together: uneven weights lift others each time.
+            weight = generator.uniform(0.05, 1.0, len(open_))
+            base = np.where(np.isfinite(seen_low[open_]), np.ceil(seen_low[open_] - SLACK), floor_[open_])
+            rise = np.maximum(base + self.width - 1, np.where(must_reach[open_], self.n_min, 0))
+            fall = np.floor(np.minimum(seen_high[open_], ANYTHING) + SLACK) - self.width + 1
+            up = (must_reach[open_] & (seen_high[open_] < self.n_min - SLACK)) | (attempt % 2 == 0)
+            target = np.where(up, rise, fall)
+            objective[open_] = np.where(up, -weight, weight)
+            attempt += 1
+            if solve(objective, open_, target) is None:
+                label = self.published.label[self.cell_of[variables[0]]]
+                sentence = f"No table fits what is published around {label}."
+                return [Finding("inconsistent", "d", int(self.cell_of[variables[0]]), -1, sentence)], True
+            left = waiting()
+            if not len(left):
+                return [], True
+            stalled = 0 if len(left) < len(open_) else stalled + 1
+            open_ = left
+        if not singly:
+            return [], False
+        true_low, true_high = low.copy(), high.copy()
+        for position in waiting():
+            if position not in waiting():
+                continue  # a point found for another cell cleared this one
+            unit = np.zeros(len(variables))
+            unit[position] = 1.0
+            for sign, side, rounding in ((-1.0, true_high, np.floor), (1.0, true_low, np.ceil)):
+                point = solve(sign * unit)
+                if point is not None:
+                    side[variables[position]] = rounding(point[position] - sign * SLACK)
+        mine = np.zeros(self.variable_count, dtype=bool)
+        mine[variables[waiting()]] = True
+        return self.narrow(true_low, true_high, "program", mine), True
+
+    def _judged(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Variables (variables,) whose value could tell of fewer than n people, given proven bounds."""
+        could = low < self.n_min
+        shown = self.published.d[self.cell_of]
+        # A numerator is harmless only if neither it nor its complement can be small.
+        is_n = self.kind_of == "n"
+        complement_low = np.where(is_n & (shown >= 0), shown - high, 0)
+        beside = np.where(is_n & (shown < 0), self.var_c[self.cell_of], -1)
+        complement_low[beside >= 0] = low[beside[beside >= 0]]
+        could |= is_n & (complement_low < self.n_min)
+        # Of nobody there is nothing to tell: D, or a difference, that is surely 0, and N and C of such a D.
+        nobody = (high <= 0) & ((self.kind_of == "d") | (self.kind_of == "x"))
+        of_cell = np.where(self.kind_of == "x", -1, self.var_d[self.cell_of])
+        nobody |= (of_cell >= 0) & (high[of_cell] <= 0) if self.variable_count else False
+        return could & ~nobody
+
+
+def _fixed(part: sparse.csr_matrix, right: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Which unknowns every solution shares, and one solution. Shapes: (unknowns,)."""
+    rows, unknowns = part.shape
+    if max(rows, unknowns) <= DENSE_LIMIT:
+        dense = part.toarray()
+        _, size, basis = np.linalg.svd(dense, full_matrices=False)
+        kept = basis[size > 1e-9 * max(1.0, size.max(initial=0.0))]
+        solution = np.linalg.lstsq(dense, right, rcond=None)[0]
+
+        def project(vector: np.ndarray) -> np.ndarray:
+            return vector - kept.T @ (kept @ vector)
+    else:
+        solution = lsmr(part, right, atol=1e-13, btol=1e-13, maxiter=20 * unknowns)[0]
+
+        def project(vector: np.ndarray) -> np.ndarray:
+            # Part of the vector inside the row space = least-norm solution of part @ y = part @ vector.
+            return vector - lsmr(part, part @ vector, atol=1e-13, btol=1e-13, maxiter=20 * unknowns)[0]
+
+    fixed = np.ones(unknowns, dtype=bool)
+    for _ in range(2):
+        vector = generator.uniform(1.0, 2.0, unknowns) * generator.choice([-1.0, 1.0], unknowns)
+        fixed &= np.abs(project(vector)) < EXACT
+        if not fixed.any():
+            break
+    return fixed, solution
+
+
+def _name(kind: str) -> str:
+    return {"d": "number of people", "n": "numerator", "c": "complement", "x": "difference"}[kind]

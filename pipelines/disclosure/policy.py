@@ -1,0 +1,106 @@
+"""The protection parameters that a committee signs, read from seeds/policy/protection.csv.
+
+What belongs here: reading, dating and checking the parameters. What does not: what they do (suppress, detect, dbt).
+A parameter that is misspelled, missing or out of range is an error that names it: a typo must never weaken a rule.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+
+ZERO_RULES = ("hideable", "shown")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One dated set of parameters. Counts are people, shares are 0 to 1, money is dollars."""
+
+    minimum_count: int
+    accountability_minimum: int
+    interval_width: int
+    zero_rule: str
+    minimum_employers: int
+    top_employer_share: float
+    median_rounding: int
+    repair_rounds: int
+
+
+# Lowest and highest value that makes sense: outside of them it is a slip of the pen, not a policy.
+RANGES = {
+    "minimum_count": (2, 1000),
+    "accountability_minimum": (2, 1000),
+    "interval_width": (2, 100),
+    "minimum_employers": (2, 100),
+    "top_employer_share": (0.0, 1.0),
+    "median_rounding": (1, 100_000),
+    "repair_rounds": (1, 1000),
+}
+
+
+def load_policy(path: Path, as_of: date) -> Policy:
+    """The parameters in force on `as_of`: for each, the row with the latest effective_date not after it.
+
+    Raises ValueError naming file, row and parameter for an unknown, missing, malformed or contradictory one.
+    """
+    kinds = {field.name: field.type for field in fields(Policy)}
+    chosen: dict[str, tuple[date, object]] = {}
+    with path.open(newline="", encoding="utf-8") as handle:
+        for number, row in enumerate(csv.DictReader(handle), start=2):
+            name = (row.get("parameter") or "").strip()
+            where = f"{path.name}, row {number}"
+            if name not in kinds:
+                raise ValueError(
+                    f"{where}: '{name}' is not a protection parameter. Correct the spelling; "
+                    f"known are {', '.join(sorted(kinds))}."
+                )
+            effective = effective_date(row, where, name)
+            value = _value(name, kinds[name], (row.get("value") or "").strip(), where)
+            if effective > as_of:
+                continue
+            if name in chosen and chosen[name][0] == effective:
+                raise ValueError(f"{where}: '{name}' has two values from {effective}. Keep one.")
+            if name not in chosen or chosen[name][0] < effective:
+                chosen[name] = (effective, value)
+    missing = sorted(set(kinds) - set(chosen))
+    if missing:
+        raise ValueError(f"{path.name}: no value in force on {as_of} for {', '.join(missing)}. Add the row.")
+    policy = Policy(**{name: value for name, (_, value) in chosen.items()})
+    if policy.accountability_minimum < policy.minimum_count:
+        raise ValueError(
+            f"{path.name}: accountability_minimum ({policy.accountability_minimum}) is below "
+            f"minimum_count ({policy.minimum_count}); raise it."
+        )
+    if policy.interval_width > policy.minimum_count:
+        raise ValueError(
+            f"{path.name}: interval_width ({policy.interval_width}) is above "
+            f"minimum_count ({policy.minimum_count}); no hidden value could reach it."
+        )
+    return policy
+
+
+def effective_date(row: dict[str, str], where: str, name: str) -> date:
+    """The row's effective_date; ValueError naming row and parameter when it is none."""
+    text = (row.get("effective_date") or "").strip()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{where}: effective_date '{text}' of '{name}' is not a date like 2026-07-01.") from None
+
+
+def _value(name: str, kind: str, text: str, where: str) -> object:
+    if name == "zero_rule":
+        if text not in ZERO_RULES:
+            raise ValueError(f"{where}: '{name}' is '{text}'; it must be one of {', '.join(ZERO_RULES)}.")
+        return text
+    try:
+        value = int(text) if kind == "int" else float(text)
+    except ValueError:
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise ValueError(f"{where}: '{name}' is '{text}'; it must be {wanted}.") from None
+    low, high = RANGES[name]
+    if not low <= value <= high:
+        raise ValueError(f"{where}: '{name}' is {text}; it must lie between {low} and {high}.")
+    return value

@@ -1,0 +1,429 @@
+"""The official tables of one build: from the exact cube to protected.official_indicator and its evidence.
+
+What belongs here: reading the warehouse, running declare, suppress, detect and repair in turn, writing the protected
+table, the restricted evidence and the check results. What does not: any rule of protection.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import Counter
+from contextlib import suppress as ignoring
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from pipelines.disclosure.bands import Bands, load_bands, share_text
+from pipelines.disclosure.declare import ALL, Declaration, declare
+from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
+from pipelines.disclosure.policy import Policy, load_policy
+from pipelines.disclosure.suppress import Pattern, Suppressor
+from pipelines.progress import say
+from pipelines.settings import Settings
+
+# One order of columns for official and perturbed rows; types as the marts expect them.
+COLUMNS = {
+    "indicator_code": "VARCHAR",
+    "subject_code": "VARCHAR",
+    "school_year": "INTEGER",
+    "cohort_year": "INTEGER",
+    "organization_level": "VARCHAR",
+    "organization_id_state": "VARCHAR",
+    "organization_id_nces": "VARCHAR",
+    "organization_name": "VARCHAR",
+    "lea_id_state": "VARCHAR",
+    "lea_name": "VARCHAR",
+    "breakdown_code": "VARCHAR",
+    "group_code": "VARCHAR",
+    "denominator_count": "BIGINT",
+    "numerator_count": "BIGINT",
+    "rate": "DECIMAL(9,6)",
+    "rate_low": "DECIMAL(9,6)",
+    "rate_high": "DECIMAL(9,6)",
+    "rate_label": "VARCHAR",
+    "value_amount": "BIGINT",
+    "value_unit": "VARCHAR",
+    "value_status": "VARCHAR",
+    "protection": "VARCHAR",
+    "suppression_reason": "VARCHAR",
+}
+MILLIONTHS = ("rate", "rate_low", "rate_high")
+CUBE = [
+    "indicator_code", "subject_code", "organization_key", "school_year", "cohort_year", "breakdown_code", "group_code",
+    "denominator_count", "numerator_count", "window_open_count",
+]
+
+
+@dataclass(frozen=True)
+class OfficialSummary:
+    """Figures of one build. No count of people, so it may stand in logs and metadata."""
+
+    families: int
+    window_open_families: int
+    cells: int
+    shown: int
+    banded: int
+    suppressed: int
+    no_students: int
+    findings_repaired: int
+    findings_left: int
+    repair_rounds: int
+    blocks: int
+    largest_block: int
+    seconds: float
+
+    def as_metadata(self) -> dict[str, int | float]:
+        """Plain dictionary for whoever keeps figures of a step."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Protected:
+    """Outcome of protecting one declaration: what is published, how, and what the attack still finds."""
+
+    declaration: Declaration
+    pattern: Pattern
+    published: Published
+    detection: Detection
+    rounds: int
+    repaired: Counter
+
+
+def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: bytes) -> Protected:
+    """Suppress, attack, and hide more until the attack finds nothing or policy.repair_rounds are used up."""
+    suppressor = Suppressor(declaration, policy, bands, secret)
+    pattern = suppressor.close()
+    repaired: Counter = Counter()
+    clean: set[bytes] = set()
+    for round_ in range(policy.repair_rounds + 1):
+        published = publish(declaration, pattern, bands, policy)
+        detection = detect(
+            published, declaration.relation, declaration.nesting, policy.minimum_count, policy.interval_width, clean=clean
+        )
+        if not detection.findings or round_ == policy.repair_rounds:
+            break
+        targets = []
+        for finding in detection.findings:
+            variable = "d" if finding.variable in ("d", "xd") else "n"
+            targets.append((variable, finding.cell))
+            if finding.other >= 0:
+                targets.append((variable, finding.other))
+        # Later rounds hide more at a time: a bounded search must end hidden rather than open.
+        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5)
+        repaired.update(finding.rule for finding in detection.findings)
+        if not changed:
+            break
+    return Protected(declaration, pattern, published, detection, round_, repaired)
+
+
+def publish(declaration: Declaration, pattern: Pattern, bands: Bands, policy: Policy) -> Published:
+    """The values a reader sees under `pattern`. Shape of every array: (cells,)."""
+    d, n = declaration.d, declaration.n
+    low_most, high_least, _, _ = bands.limits(d)
+    low_band, high_band = pattern.band < 0, pattern.band > 0
+    return Published(
+        d=np.where(pattern.hide_d, UNKNOWN, d),
+        n=np.where(pattern.hide_n | pattern.hide_d, UNKNOWN, n),
+        n_low=np.where(high_band, high_least, 0),
+        n_high=np.where(low_band, low_most, d),
+        label=declaration.cells["label"].to_list(),
+        least_d=1 if policy.zero_rule == "shown" else 0,
+    )
+
+
+def rows(protected: Protected, bands: Bands) -> pl.DataFrame:
+    """Published columns beside the cells. Rates in millionths (exact); a hidden value is null.
+
+    suppression_reason is one code whatever the cause of a hidden value: which cells are small, and which only hide
+    them, is what a reader must not learn.
+    """
+    declaration, pattern = protected.declaration, protected.pattern
+    d, n = declaration.d, declaration.n
+    hide_d, band = pattern.hide_d, np.where(pattern.hide_d, 0, pattern.band)
+    empty = ~hide_d & (d == 0)
+    shown = ~hide_d & ~pattern.hide_n & ~empty
+    banded = band != 0
+    _, _, low_share, high_share = bands.limits(d)
+    labels = {share: share_text(int(share)) for share in np.unique(np.concatenate([low_share, high_share]))}
+    label = np.array([""] * len(d), dtype=object)
+    for i in np.flatnonzero(banded):
+        label[i] = f"≤{labels[low_share[i]]}" if band[i] < 0 else f"≥{labels[high_share[i]]}"
+    safe_d = np.where(d == 0, 1, d)
+    frame = declaration.cells.select(
+        "indicator_code", "subject_code", "cohort_year", "organization_key", "school_year", "breakdown_code",
+        "group_code",
+    )
+    status = np.select([shown, empty, banded], ["shown", "no_students", "banded"], "suppressed")
+    reason = np.select([shown | empty, banded], ["", "band"], "small_group")
+
+    def masked(value: np.ndarray, keep: np.ndarray) -> pl.Series:
+        return pl.Series(value.astype(np.int64)).zip_with(
+            pl.Series(keep), pl.Series([None], dtype=pl.Int64).extend_constant(None, len(keep) - 1)
+        ) if len(keep) else pl.Series([], dtype=pl.Int64)
+
+    return frame.with_columns(
+        denominator_count=masked(d, ~hide_d),
+        numerator_count=masked(n, shown | empty),
+        rate=masked((2_000_000 * n + safe_d) // (2 * safe_d), shown),
+        rate_low=masked(np.where(band > 0, high_share * 100, 0), banded),
+        rate_high=masked(np.where(band < 0, low_share * 100, 1_000_000), banded),
+        rate_label=pl.Series(label.tolist(), dtype=pl.String),
+        value_status=pl.Series(status.tolist(), dtype=pl.String),
+        suppression_reason=pl.Series(reason.tolist(), dtype=pl.String),
+    )
+
+
+def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
+    """Protect the official indicators of this build's cube.
+
+    Reads cubes.cube_indicator and core.dim_organization in the warehouse and the seeds; writes
+    protected.official_indicator (with no rows when there is nothing official), evidence/disclosure/<build_id>.parquet
+    (exact counts and causes), evidence/disclosure/<build_id>__finding.parquet (what was found, with its arithmetic)
+    and the check results `disclosure.official_indicator.*`. A finding that remains fails the check: nothing is passed.
+    Raises ValueError for broken policy or a cube that contradicts its declaration.
+    """
+    from pipelines.identity.vault import open_vault, secret
+    from pipelines.quality import check_result
+
+    started = time.monotonic()
+    as_of = _build_date(build_id)
+    policy = load_policy(settings.seeds / "policy" / "protection.csv", as_of)
+    bands = load_bands(settings.seeds / "policy" / "rate_band.csv", policy, as_of)
+    indicator = _read_csv(
+        settings.seeds / "registers" / "indicator.csv",
+        ["indicator_code", "protection", "breakdowns", "attribution", "nested_in"],
+    )
+    official = indicator.filter(pl.col("protection") == "official")
+    group = _read_csv(settings.seeds / "reference" / "student_group.csv", ["breakdown_code", "group_code"])
+    with open_vault(settings) as connection:
+        key = secret(connection, "suppression")
+    key = key.encode() if isinstance(key, str) else bytes(key)
+
+    with duckdb.connect(str(settings.warehouse_file)) as warehouse:
+        cube, organization = _read_warehouse(warehouse, official["indicator_code"].to_list())
+    open_families = _open_families(cube)
+    family = ["indicator_code", "subject_code", "cohort_year"]
+    closed = cube.join(open_families, on=family, how="anti")
+    declaration = declare(closed, organization, group, official)
+    protected = protect(declaration, policy, bands, key)
+    table = pl.concat([rows(protected, bands), _window_open_rows(cube.join(open_families, on=family, how="semi"))])
+
+    with duckdb.connect(str(settings.warehouse_file)) as warehouse:
+        _write_table(warehouse, table)
+    _write_evidence(settings, build_id, protected, table)
+    statuses = Counter(table["value_status"].to_list())
+    summary = OfficialSummary(
+        families=closed.select(family).n_unique() if closed.height else 0,
+        window_open_families=open_families.height,
+        cells=declaration.cells.height,
+        shown=statuses["shown"],
+        banded=statuses["banded"],
+        suppressed=statuses["suppressed"],
+        no_students=statuses["no_students"],
+        findings_repaired=sum(protected.repaired.values()),
+        findings_left=len(protected.detection.findings),
+        repair_rounds=protected.rounds,
+        blocks=protected.detection.blocks,
+        largest_block=protected.detection.largest_block,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    check_result.record(settings, build_id, "disclosure", _checks(protected, official))
+    say(
+        f"official tables: {summary.cells} cells of {summary.families} families, {summary.shown} shown, "
+        f"{summary.banded} banded, {summary.suppressed} suppressed, {summary.findings_left} findings left"
+    )
+    return summary
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def _build_date(build_id: str) -> date:
+    """The day a build id starts with: a rebuild applies the policy of the day of the build, not of today."""
+    try:
+        return datetime.strptime(build_id[:8], "%Y%m%d").date()
+    except ValueError:
+        raise ValueError(
+            f"Build id '{build_id}' does not start with a date like 20261121, so the policy in force is unknown."
+        ) from None
+
+
+def _read_csv(path: Path, columns: list[str]) -> pl.DataFrame:
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        missing = sorted(set(columns) - set(reader.fieldnames or []))
+        if missing:
+            raise ValueError(f"{path.name} lacks the column {', '.join(missing)}. Add it.")
+        content = [{column: (row[column] or "").strip() for column in columns} for row in reader]
+    return pl.DataFrame(content, schema=dict.fromkeys(columns, pl.String))
+
+
+def _read_warehouse(warehouse: duckdb.DuckDBPyConnection, codes: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    cube = warehouse.execute(
+        f"SELECT {', '.join(CUBE)} FROM cubes.cube_indicator WHERE list_contains(?::VARCHAR[], indicator_code)",
+        [codes],
+    ).pl()
+    organization = warehouse.execute(
+        "SELECT organization_key, organization_level, organization_id_state, lea_key FROM core.dim_organization"
+    ).pl()
+    return cube, organization
+
+
+def _open_families(cube: pl.DataFrame) -> pl.DataFrame:
+    """Cohorts that still have anyone with an open window: they get no number at all, however many are decided."""
+    return (
+        cube.filter(pl.col("window_open_count") > 0)
+        .select("indicator_code", "subject_code", "cohort_year")
+        .unique()
+        .sort("indicator_code", "subject_code", "cohort_year")
+    )
+
+
+def _window_open_rows(cube: pl.DataFrame) -> pl.DataFrame:
+    """One row without a number for each organization of a cohort whose window is open."""
+    whole = cube.filter(pl.col("breakdown_code") == ALL)
+    empty = pl.lit(None, dtype=pl.Int64)
+    return whole.select(
+        "indicator_code", "subject_code", "cohort_year", "organization_key", "school_year", "breakdown_code",
+        "group_code", denominator_count=empty, numerator_count=empty, rate=empty, rate_low=empty, rate_high=empty,
+        rate_label=pl.lit(""), value_status=pl.lit("window_open"), suppression_reason=pl.lit("window_open"),
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+
+
+def _write_table(warehouse: duckdb.DuckDBPyConnection, table: pl.DataFrame) -> None:
+    """Replace protected.official_indicator in one transaction: a reader of the warehouse never sees half of it."""
+    fixed = {
+        "organization_level": "o.organization_level",
+        "organization_id_state": "o.organization_id_state",
+        "organization_id_nces": "o.organization_id_nces",
+        "organization_name": "o.organization_name",
+        "lea_id_state": "o.lea_id_state",
+        "lea_name": "o.lea_name",
+        "value_amount": "NULL",
+        "value_unit": "NULL",
+        "protection": "'official'",
+    }
+    # A DECIMAL from whole millionths is exact; dividing would pass through floating point.
+    fixed |= {name: f"t.{name}::DECIMAL(15,0) * 0.000001::DECIMAL(9,6)" for name in MILLIONTHS}
+    select = ", ".join(f"CAST({fixed.get(c, 't.' + c)} AS {kind}) AS {c}" for c, kind in COLUMNS.items())
+    order = (
+        "indicator_code, subject_code, cohort_year, organization_level, organization_id_state, breakdown_code, group_code"
+    )
+    warehouse.register("protected_rows", table.to_arrow())
+    try:
+        warehouse.execute("BEGIN")
+        warehouse.execute("CREATE SCHEMA IF NOT EXISTS protected")
+        warehouse.execute(
+            f"CREATE OR REPLACE TABLE protected.official_indicator AS SELECT {select} FROM protected_rows t "
+            f"JOIN core.dim_organization o USING (organization_key) ORDER BY {order}"
+        )
+        warehouse.execute("COMMIT")
+    except duckdb.Error:
+        with ignoring(duckdb.Error):
+            warehouse.execute("ROLLBACK")
+        raise
+    finally:
+        warehouse.unregister("protected_rows")
+
+
+def _write_evidence(settings: Settings, build_id: str, protected: Protected, table: pl.DataFrame) -> None:
+    folder = settings.evidence / "disclosure"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pattern = protected.pattern
+    cells = protected.declaration.cells
+    evidence = cells.select(
+        pl.lit(build_id).alias("build_id"), "cell", "indicator_code", "subject_code", "cohort_year", "school_year",
+        "organization_key", "organization_level", "organization_id_state", "breakdown_code", "group_code",
+        "denominator_count", "numerator_count",
+    ).with_columns(
+        is_primary_denominator=pl.Series(pattern.primary_d),
+        is_primary_numerator=pl.Series(pattern.primary_n),
+        is_denominator_hidden=pl.Series(pattern.hide_d),
+        is_numerator_hidden=pl.Series(pattern.hide_n | pattern.hide_d),
+        band=pl.Series(pattern.band),
+        value_status=table["value_status"].head(cells.height),
+    )
+    evidence.write_parquet(folder / f"{build_id}.parquet")
+    found = [
+        {"build_id": build_id, "rule": f.rule, "variable": f.variable, "cell": f.cell, "sentence": f.sentence}
+        for f in protected.detection.findings
+    ]
+    schema = {"build_id": pl.String, "rule": pl.String, "variable": pl.String, "cell": pl.Int64, "sentence": pl.String}
+    pl.DataFrame(found, schema=schema).write_parquet(folder / f"{build_id}__finding.parquet")
+
+
+def _checks(protected: Protected, official: pl.DataFrame) -> list[dict]:
+    """One check per rule of detection, one per declared sum. Messages hold no figure of a cell."""
+    detection, declaration = protected.detection, protected.declaration
+    families = ";".join(official["indicator_code"].to_list())
+    if not declaration.cells.height:
+        return [
+            _check("detection", "not_applicable", 0, 0, "There is no official table to protect in this build.", families)
+        ]
+    found = Counter(finding.rule for finding in detection.findings)
+    hidden = detection.hidden_count
+    words = {
+        "residual": "a sum of hidden cells describes too few people",
+        "bounds": "a hidden value follows, or nearly follows, from sums, bands and whole numbers",
+        "determined": "a hidden value follows from several sums together",
+        "program": "a hidden value is too narrow when all ties are used at once",
+        "inconsistent": "what is published contradicts itself",
+    }
+    results = []
+    for rule, meaning in words.items():
+        count = found.get(rule, 0)
+        message = (
+            f"{count} hidden values can be worked out: {meaning}. The release is refused; see the restricted findings."
+            if count
+            else f"Nothing found ({meaning}), over {detection.blocks} linked blocks of hidden values."
+        )
+        results.append(_check(rule, "fail" if count else "pass", count, hidden, message, families))
+    partly = detection.partly_solved_blocks
+    results.append(
+        _check(
+            "program_coverage", "warn" if partly else "pass", partly, detection.blocks,
+            f"{partly} of {detection.blocks} linked blocks were too large for linear programs on every hidden value; "
+            "bounds and null space were applied to all.",
+            families, severity="warn",
+        )
+    )
+    for rule in ("partition", "additivity"):
+        mine = [problem for problem in declaration.problem if problem["rule"] == rule]
+        codes = sorted({problem["indicator_code"] for problem in mine})
+        for code in codes:
+            count = sum(problem["count"] for problem in mine if problem["indicator_code"] == code)
+            message = " ".join(problem["message"] for problem in mine if problem["indicator_code"] == code)
+            results.append(
+                _check(rule, "fail", count, declaration.relation.count, message, code, category="conformance")
+            )
+        if not codes:
+            results.append(
+                _check(rule, "pass", 0, declaration.relation.count, "Every declared sum adds up.", families,
+                       category="conformance")
+            )
+    return results
+
+
+def _check(
+    rule: str, status: str, failing: int, total: int, message: str, family: str, severity: str = "error",
+    category: str = "disclosure",
+) -> dict:
+    return {
+        "check_id": f"disclosure.official_indicator.{rule}",
+        "layer": "disclosure",
+        "category": category,
+        "severity": severity,
+        "status": status,
+        "failing_count": int(failing),
+        "total_count": int(total),
+        "family": family,
+        "message": message,
+    }

@@ -1,0 +1,315 @@
+"""Choose what to hide: primary cells, then partners until no single tie gives a hidden value away.
+
+What belongs here: the pattern of hidden denominators and numerators. What does not: the proof that it holds. That
+is detect's, which shares no code with this module; `repair` here only hides more where it was told of a finding.
+
+Rules, with n = minimum_count. Of a tie (parent = members + residual) whose parent is shown, a reader knows the sum
+of the hidden members. Therefore, for every tie with anything hidden:
+  D: at least two cells hidden (the parent counts), and hidden members together n people or more;
+  N: the same for cells whose numerator is not shown, and N and C of them together n or more each, so that neither
+     'everyone' nor 'nobody' is told of a small group.
+A nested pair is never shown on both sides when the difference is 1 to n-1 people.
+Hiding every member of a tie always satisfies it or moves the question to the parent, so the search ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.disclosure.bands import Bands
+from pipelines.disclosure.declare import ALL, Declaration
+from pipelines.disclosure.policy import Policy
+
+# Weights of the cost of hiding one more cell, in units of log2(people). They order choices, they protect nothing.
+LEVEL_COST = (9.0, 5.0, 0.0, 0.0)  # by level rank: what a whole state or LEA loses is read by more people
+WHOLE_COST = 5.0  # the 'all' cell of an organization
+OPENS_TIE_COST = 2.5  # each tie in which this would be the first hidden cell, and so need a partner of its own
+TOO_SMALL_COST = 4.0  # alone it does not fill the tie up to n, so another would follow
+NEAR_EQUAL = 1.0  # costs this close are decided by the secret key
+BARRED = 1e6  # hiding would change nothing for the reader
+
+
+@dataclass
+class Pattern:
+    """What is hidden, per cell. hide_d implies hide_n. band: -1 low, +1 high, 0 none; only where D is shown.
+
+    primary_d, primary_n say why (restricted evidence: which cells are primary is never published).
+    """
+
+    hide_d: np.ndarray
+    hide_n: np.ndarray
+    band: np.ndarray
+    primary_d: np.ndarray
+    primary_n: np.ndarray
+
+
+class Suppressor:
+    """Pattern of one declaration under one policy. Same cells and secret in, same pattern out, to the byte."""
+
+    def __init__(self, declaration: Declaration, policy: Policy, bands: Bands, secret: bytes):
+        self.declaration, self.policy = declaration, policy
+        self.n_min = policy.minimum_count
+        self.d, self.n = declaration.d, declaration.n
+        self.c = self.d - self.n
+        relation = declaration.relation
+        self.parent, self.kind = relation.parent, relation.kind
+        self.relation, self.member = relation.relation, relation.member
+        self.count = relation.count
+        self.in_n = relation.in_numerator
+        # Every cell of a tie, members and parent, for the choice of partners.
+        self.tie = np.concatenate([self.relation, np.arange(self.count)])
+        self.tie_cell = np.concatenate([self.member, self.parent])
+        order = np.lexsort((self.tie_cell, self.tie))
+        self.tie, self.tie_cell = self.tie[order], self.tie_cell[order]
+        self.tie_start = np.searchsorted(self.tie, np.arange(self.count + 1))
+        rank = declaration.cells["level_rank"].to_numpy()
+        self.base_cost = (
+            np.log2(np.where(self.d == 0, self.n_min, self.d) + 2.0)
+            + np.array(LEVEL_COST)[rank]
+            + np.where((declaration.cells["breakdown_code"] == ALL).to_numpy(), WHOLE_COST, 0.0)
+            + NEAR_EQUAL * _draw(declaration.cells["label"].to_list(), secret)
+        )
+        self.batches = self._batches(rank)
+        primary_d = (self.d >= 1) & (self.d < self.n_min)
+        primary_n = (self.d > 0) & ((self.n < self.n_min) | (self.c < self.n_min))
+        self.pattern = Pattern(
+            hide_d=primary_d.copy(),
+            hide_n=primary_n | primary_d,
+            band=np.where(primary_n & ~primary_d, bands.band(self.d, self.n), 0).astype(np.int8),
+            primary_d=primary_d,
+            primary_n=primary_n,
+        )
+
+    def _batches(self, rank: np.ndarray) -> list[np.ndarray]:
+        """Ties that are settled together: same kind, same level of the parent. They hardly share cells."""
+        code = {"same": 0, "crossed": 1, "group": 2, "sum": 3, "level": 4}
+        key = np.array([code[kind] for kind in self.kind], dtype=np.int64) * 10 + (9 - rank[self.parent])
+        return [np.flatnonzero(key == value) for value in np.unique(key)]
+
+    # --- fixpoint -----------------------------------------------------------------------------------------
+
+    def close(self) -> Pattern:
+        """Hide partners until every tie and every nested pair satisfies the rules of the module's docstring."""
+        while True:
+            before = self.pattern.hide_d.sum(), self.pattern.hide_n.sum()
+            self._nested()
+            self._settle(self._violated_d, self._cost_d, self._hide_d)
+            self.pattern.hide_n |= self.pattern.hide_d
+            self._settle(self._violated_n, self._cost_n, self._hide_n)
+            if before == (self.pattern.hide_d.sum(), self.pattern.hide_n.sum()):
+                self.pattern.band[self.pattern.hide_d] = 0
+                return self.pattern
+
+    def _settle(self, violated, cost, hide) -> None:
+        while True:
+            quiet = True
+            for batch in self.batches:
+                while True:
+                    broken = batch[violated(batch)]
+                    if not broken.size:
+                        break
+                    quiet = False
+                    cells, stuck = self._cheapest(broken, cost)
+                    hide(cells)
+                    if stuck.size:
+                        # No numerator left to hide, yet a residual tells one: a denominator must go with it.
+                        self._violated_d(stuck)
+                        cells, stuck = self._cheapest(stuck, self._cost_d)
+                        self._hide_d(cells)
+                    if stuck.size:
+                        raise RuntimeError("A tie is open although every cell of it is hidden.")
+            if quiet:
+                return
+
+    def _cheapest(self, ties: np.ndarray, cost) -> tuple[np.ndarray, np.ndarray]:
+        """For each tie the cheapest cell that is still shown: those cells, and the ties that have none."""
+        rows = np.zeros(self.count, dtype=bool)
+        rows[ties] = True
+        entry = np.flatnonzero(rows[self.tie])
+        price = cost(entry)
+        keep = np.isfinite(price)
+        entry, price = entry[keep], price[keep]
+        order = np.lexsort((self.tie_cell[entry], price, self.tie[entry]))
+        tie = self.tie[entry][order]
+        first = np.ones(len(tie), dtype=bool)
+        first[1:] = tie[1:] != tie[:-1]
+        return np.unique(self.tie_cell[entry][order][first]), np.setdiff1d(ties, tie[first])
+
+    def _sum(self, value: np.ndarray) -> np.ndarray:
+        return np.bincount(self.relation, weights=value[self.member], minlength=self.count)
+
+    # --- denominators -------------------------------------------------------------------------------------
+
+    def _violated_d(self, batch: np.ndarray) -> np.ndarray:
+        hidden = self.pattern.hide_d
+        self._hidden_members = self._sum(hidden)
+        self._hidden_total = self._sum(hidden * self.d)
+        parent = hidden[self.parent]
+        self._parent_hidden = parent
+        small = self._hidden_total < self.n_min
+        bad = (self._hidden_members + parent == 1) | (~parent & (self._hidden_members > 0) & small)
+        return bad[batch]
+
+    def _cost_d(self, entry: np.ndarray) -> np.ndarray:
+        cell, tie = self.tie_cell[entry], self.tie[entry]
+        closed = (self._hidden_members + self._parent_hidden) == 0
+        opens = np.bincount(self.tie_cell, weights=closed[self.tie], minlength=len(self.d))
+        is_parent = cell == self.parent[tie]
+        missing = np.where(self._parent_hidden[tie] | is_parent, 0, self.n_min - self._hidden_total[tie])
+        price = self.base_cost[cell] + OPENS_TIE_COST * opens[cell] + TOO_SMALL_COST * (self.d[cell] < missing)
+        # A zero below a shown zero is known anyway, and where zeros are always shown none may be hidden.
+        zero = self.d[cell] == 0
+        price = price + BARRED * (zero & self._known_zero()[cell])
+        if self.policy.zero_rule == "shown":
+            price = price + BARRED * zero
+        price[self.pattern.hide_d[cell]] = np.inf
+        return price
+
+    def _known_zero(self) -> np.ndarray:
+        shown_zero = (self.d == 0) & ~self.pattern.hide_d
+        known = np.zeros(len(self.d), dtype=bool)
+        known[self.member[shown_zero[self.parent[self.relation]]]] = True
+        return known
+
+    def _hide_d(self, cells: np.ndarray) -> None:
+        self.pattern.hide_d[cells] = True
+        self.pattern.hide_n[cells] = True
+
+    # --- numerators ---------------------------------------------------------------------------------------
+
+    def _violated_n(self, batch: np.ndarray) -> np.ndarray:
+        hidden = self.pattern.hide_n
+        self._hidden_members = self._sum(hidden)
+        parent = hidden[self.parent]
+        self._parent_hidden = parent
+        small = (self._sum(hidden * self.n) < self.n_min) | (self._sum(hidden * self.c) < self.n_min)
+        bad = (self._hidden_members + parent == 1) | (~parent & (self._hidden_members > 0) & small)
+        return (bad & self.in_n)[batch]
+
+    def _cost_n(self, entry: np.ndarray) -> np.ndarray:
+        cell = self.tie_cell[entry]
+        closed = ((self._hidden_members + self._parent_hidden) == 0) & self.in_n
+        opens = np.bincount(self.tie_cell, weights=closed[self.tie], minlength=len(self.d))
+        price = self.base_cost[cell] + OPENS_TIE_COST * opens[cell]
+        # Where nobody is counted the numerator is known: hiding it hides nothing.
+        price[(self.d[cell] == 0) | self.pattern.hide_n[cell]] = np.inf
+        return price
+
+    def _hide_n(self, cells: np.ndarray) -> None:
+        self.pattern.hide_n[cells] = True
+
+    # --- nestings -----------------------------------------------------------------------------------------
+
+    def _nested(self) -> None:
+        nesting = self.declaration.nesting
+        for value, hidden, which in (
+            (self.d, self.pattern.hide_d, nesting.in_denominator),
+            (self.n, self.pattern.hide_n, np.ones(len(nesting.outer), dtype=bool)),
+        ):
+            outer, inner = nesting.outer[which], nesting.inner[which]
+            difference = value[outer] - value[inner]
+            told = (difference >= 1) & (difference < self.n_min)
+            for a, b in zip(outer[told], inner[told], strict=True):
+                if not hidden[a] and not hidden[b]:
+                    chosen = a if (self.base_cost[a], a) < (self.base_cost[b], b) else b
+                    hidden[chosen] = True
+        self.pattern.hide_n |= self.pattern.hide_d
+
+    # --- repair -------------------------------------------------------------------------------------------
+
+    def repair(self, targets: Iterable[tuple[str, int]], effort: int) -> int:
+        """Hide `effort` more cells near each target ('d' or 'n', cell), then close again. How many were hidden more.
+
+        The nearest shown cells come first: those in a tie with the target, then in a tie with its hidden neighbors.
+        A numerator with nothing left around it loses its band, then its denominator.
+        """
+        before = self._size()
+        touching = self._touching()
+        for variable, cell in targets:
+            left = effort
+            if variable == "n":
+                left = self._repair_n(cell, left, touching)
+                if left and not self.pattern.hide_d[cell]:
+                    self._hide_d(np.array([cell]))
+                    left -= 1
+            if left:
+                self._repair_d(cell, left, touching)
+        self.close()
+        return self._size() - before
+
+    def _size(self) -> int:
+        """How much is hidden: it only grows."""
+        pattern = self.pattern
+        return int(pattern.hide_d.sum() + pattern.hide_n.sum() + (pattern.band == 0).sum())
+
+    def _touching(self):
+        """Function from a cell to the cells it shares a tie or a nesting with."""
+        order = np.argsort(self.tie_cell, kind="stable")
+        start = np.searchsorted(self.tie_cell[order], np.arange(len(self.d) + 1))
+        nesting = self.declaration.nesting
+
+        def cells(cell: int, numerator: bool) -> set[int]:
+            found: set[int] = set()
+            for tie in self.tie[order[start[cell] : start[cell + 1]]]:
+                if numerator and not self.in_n[tie]:
+                    continue
+                found.update(self.tie_cell[self.tie_start[tie] : self.tie_start[tie + 1]].tolist())
+            found.update(nesting.inner[nesting.outer == cell].tolist())
+            found.update(nesting.outer[nesting.inner == cell].tolist())
+            found.discard(int(cell))
+            return found
+
+        return cells
+
+    def _ring(self, cell: int, numerator: bool, wanted, touching, depth: int = 4) -> list[int]:
+        """Cells for which `wanted` holds in the nearest ring around `cell` that has any, cheapest first."""
+        seen, edge = {int(cell)}, {int(cell)}
+        for _ in range(depth):
+            reached = set().union(*(touching(other, numerator) for other in edge)) - seen if edge else set()
+            chosen = [other for other in reached if wanted(other)]
+            if chosen:
+                return sorted(chosen, key=lambda other: (self.base_cost[other], other))
+            seen |= reached
+            edge = reached
+        return []
+
+    def _repair_n(self, cell: int, left: int, touching) -> int:
+        pattern = self.pattern
+        if pattern.hide_d[cell]:
+            # Its numerator hangs on hidden denominators: more of those.
+            near = self._ring(cell, True, lambda o: not pattern.hide_n[o] and self.d[o] > 0, touching, depth=1)
+        else:
+            near = self._ring(cell, True, lambda o: not pattern.hide_n[o] and self.d[o] > 0, touching, depth=2)
+        for other in near[:left]:
+            self._hide_n(np.array([other]))
+        left -= min(left, len(near))
+        if left:
+            banded = self._ring(cell, True, lambda o: pattern.band[o] != 0, touching, depth=2)
+            if pattern.band[cell]:
+                banded.append(cell)
+            for other in banded[:left]:
+                pattern.band[other] = 0
+            left -= min(left, len(banded))
+        return left
+
+    def _repair_d(self, cell: int, left: int, touching) -> None:
+        hidden = self.pattern.hide_d
+        shown_zero = self.policy.zero_rule == "shown"
+        near = self._ring(
+            cell, False, lambda o: not hidden[o] and not (shown_zero and self.d[o] == 0), touching, depth=6
+        )
+        # Cells that carry people move a bound; zeros only where nothing else is left.
+        near.sort(key=lambda other: (self.d[other] == 0, self.base_cost[other], other))
+        for other in near[:left]:
+            self._hide_d(np.array([other]))
+
+
+def _draw(labels: list[str], secret: bytes) -> np.ndarray:
+    """A number in [0, 1) for each cell, from the secret key: a stranger cannot re-run the choice of partners."""
+    key = hashlib.blake2b(secret, digest_size=32).digest()
+    digest = b"".join(hashlib.blake2b(label.encode(), key=key, digest_size=8).digest() for label in labels)
+    return (np.frombuffer(digest, dtype=">u8") >> np.uint64(11)).astype(np.float64) / 2.0**53

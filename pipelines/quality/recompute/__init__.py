@@ -1,0 +1,16 @@
+"""A second computation of every indicator, from accepted files and person links, to hold the warehouse against.
+
+What belongs here: the written rules (registers, policy seeds, definitions of the law) read once more, in Polars.
+What does not: anything of the warehouse. No module here reads a model, a macro or a table of it, except `compare`,
+which reads the finished cubes and nothing else; a shared line of code would repeat the error it should find.
+
+One subject a module: `source` (rows as delivered), `group` (who belongs to which student group), `window` (which
+outcome windows deliveries cover), `yearly` (indicators of one school year), `graduation`, `outcome` (college and
+work after an award), `cell` (counting), `compare`, `linkage` (what linkage error does to the numbers).
+"""
+
+from pipelines.quality.recompute.compare import compare
+from pipelines.quality.recompute.linkage import linkage_effect, true_links
+from pipelines.quality.recompute.run import found_links, recompute
+
+__all__ = ["compare", "found_links", "linkage_effect", "recompute", "true_links"]

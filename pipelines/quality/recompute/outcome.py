@@ -1,0 +1,126 @@
+"""What follows an award: college after a diploma, covered employment after a diploma or a college award.
+
+Belongs here: windows of these outcomes, who was found, what they earned. Does not belong here: who graduated
+(`graduation`).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.quality.recompute.cell import at, at_school_lea_state
+from pipelines.quality.recompute.graduation import first_diplomas
+from pipelines.quality.recompute.source import Deliveries
+from pipelines.quality.recompute.window import college_covered, whole_wage_years, window
+
+
+def college_going(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
+    """Graduates found enrolled in a term that touches the cohort's window, in the columns of `cell.COUNTED`."""
+    graduates = first_diplomas(deliveries)
+    years = graduates["cohort_year"].unique().to_list()
+    dates = {year: window(deliveries, window_code, year) for year in years}
+    closed = [year for year in years if college_covered(deliveries, *dates[year])]
+    not_enrolled = [
+        row["enrollment_status_code"]
+        for row in deliveries.policy("policy/college_enrollment_status")
+        if row["is_enrolled"] == "false"
+    ]
+    terms = deliveries.rows(
+        "postsecondary__enrollment", "is_record_found", "term_begin_date", "term_end_date", "enrollment_status_code"
+    ).filter(
+        pl.col("is_record_found").fill_null(False)
+        & ~pl.col("enrollment_status_code").is_in(not_enrolled).fill_null(False)
+    )
+    start = pl.col("cohort_year").replace_strict({y: d[0] for y, d in dates.items()}, return_dtype=pl.Date)
+    end = pl.col("cohort_year").replace_strict({y: d[1] for y, d in dates.items()}, return_dtype=pl.Date)
+    found = (
+        graduates.select("person_key", "cohort_year")
+        .join(terms, on="person_key")
+        .filter(
+            (pl.col("term_begin_date") <= end)
+            & (pl.coalesce("term_end_date", "term_begin_date") >= start)
+        )
+        .select("person_key")
+        .unique()
+        .with_columns(in_numerator=pl.lit(True))
+    )
+    rows = graduates.join(found, on="person_key", how="left").with_columns(
+        pl.col("in_numerator").fill_null(False), window_open=~pl.col("cohort_year").is_in(closed)
+    )
+    return at_school_lea_state(rows, deliveries.state_id)
+
+
+def employment_after_high_school(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
+    """Graduates found in wages of the window's calendar year, in the columns of `cell.COUNTED`."""
+    return at_school_lea_state(_employed(deliveries, first_diplomas(deliveries), window_code), deliveries.state_id)
+
+
+def employment_after_college(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
+    """People with an award, once an institution and once in the state, from the year's last award there."""
+    awards = deliveries.with_institution(
+        deliveries.rows("postsecondary__award", "school_year", "institution_id", "award_date")
+    ).select("person_key", "institution_id", "award_date", cohort_year="school_year")
+    awards = awards.sort("award_date", nulls_last=False)
+    own = awards.drop_nulls("institution_id").unique(
+        ["person_key", "cohort_year", "institution_id"], keep="last", maintain_order=True
+    )
+    once = awards.unique(["person_key", "cohort_year"], keep="last", maintain_order=True)
+    return pl.concat(
+        [
+            at(_employed(deliveries, own, window_code), "institution", pl.col("institution_id")),
+            at(_employed(deliveries, once, window_code), "state", pl.lit(deliveries.state_id)),
+        ]
+    )
+
+
+def _employed(deliveries: Deliveries, awarded: pl.DataFrame, window_code: str) -> pl.DataFrame:
+    """awarded (person_key, cohort_year, award_date) plus what wages say.
+
+    A cohort is open until the wages of every calendar year that its awards lead to are whole.
+    """
+    offset = window(deliveries, window_code, 2000)[0].year - 2000
+    awarded = awarded.with_columns(wage_year=(pl.col("award_date").dt.year() + offset))
+    whole = whole_wage_years(deliveries)
+    open_cohorts = awarded.filter(~pl.col("wage_year").is_in(list(whole)).fill_null(False))["cohort_year"].unique()
+    required = int(
+        next(row["value"] for row in deliveries.policy("policy/employment") if row["parameter"] == "quarters_required")
+    )
+    earned = (
+        deliveries.rows("workforce__wage", "wage_year", "wage_quarter", "wage_amount")
+        .group_by("person_key", "wage_year", "wage_quarter")
+        .agg(pl.col("wage_amount").cast(pl.Int64).sum())
+        .filter(pl.col("wage_amount") > 0)
+        .group_by("person_key", "wage_year")
+        .agg(quarters=pl.len(), total=pl.col("wage_amount").sum())
+    )
+    known = linkable_to_wages(deliveries)
+    return (
+        awarded.join(earned, on=["person_key", "wage_year"], how="left")
+        .join(known, on="person_key", how="left")
+        .with_columns(in_denominator=pl.col("is_linkable").fill_null(False))
+        .with_columns(
+            in_numerator=pl.col("in_denominator") & pl.col("quarters").is_not_null(),
+            amount=pl.when(pl.col("in_denominator") & (pl.col("quarters") >= required)).then("total"),
+            window_open=pl.col("cohort_year").is_in(open_cohorts.to_list()),
+        )
+    )
+
+
+def linkable_to_wages(deliveries: Deliveries) -> pl.DataFrame:
+    """People with a record of a source that sends Social Security numbers: person_key, is_linkable.
+
+    Wages come under a number; a person met only by sources without one cannot be looked for among them.
+    """
+    with_number = {row["layout"] for row in deliveries.policy("crosswalks/layout") if row["element"] == "ssn"}
+    sources = {
+        (row["collection"], row["package"])
+        for row in deliveries.policy("registers/package")
+        if row["layout"] in with_number
+    }
+    found = [
+        deliveries.rows(collection).filter(pl.col("package") == package).select("person_key")
+        for collection, package in sorted(sources)
+    ]
+    if not found:
+        return pl.DataFrame(schema={"person_key": pl.Int64, "is_linkable": pl.Boolean})
+    return pl.concat(found).unique().with_columns(is_linkable=pl.lit(True))

@@ -1,0 +1,244 @@
+"""The contents of a release: the candidate's rows as the gate decided, in every format, with what describes them.
+
+What belongs here: which rows are new, held, frozen or incomplete, and the files made from them.
+What does not: the decision (`gate`), descriptions (`metadata`), moving the folder into place (`publish`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipelines.release.candidate import LONG_MART, export, indicator_codes, quoted, table_digest
+from pipelines.release.gate import FamilyDecision, GateDecision
+from pipelines.settings import Settings
+
+# A year of an official table that showed (or hid) anything counts as published: it may not change before a revision.
+PUBLISHED = ("shown", "banded", "suppressed", "no_students", "not_applicable", "withdrawn")
+_NUMBERS = ("_count", "_low", "_high", "_label", "_amount")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the release ledger: what became of a family's year."""
+
+    family: str
+    mart: str
+    year: int | None
+    origin: str  # new | held | frozen | incomplete
+
+
+@dataclass
+class Assembled:
+    """Tables of a release by mart name, without release_id; and where each family's years came from."""
+
+    tables: dict[str, pl.DataFrame]
+    origins: list[Row]
+
+    def digest(self) -> dict[str, str]:
+        """Digest by mart, publication columns left out."""
+        return {mart: table_digest(table) for mart, table in sorted(self.tables.items())}
+
+
+def assemble(
+    settings: Settings,
+    decision: GateDecision,
+    data_as_of: date,
+    previous: Path | None,
+    revised: set[str],
+    candidate_data: Path | None = None,
+) -> Assembled:
+    """Put the tables of a release together, family by family and year by year.
+
+    previous: folder of the current release, or None; revised: families whose published official years may change
+    ('*' = all). Rows taken over from the previous release keep their data_as_of, new ones get `data_as_of`.
+    """
+    data = candidate_data or settings.candidate / "data"
+    by_mart: dict[str, list[FamilyDecision]] = {}
+    for family in decision.families.values():
+        by_mart.setdefault(family.mart, []).append(family)
+    tables, origins = {}, []
+    for mart, families in sorted(by_mart.items()):
+        fresh = _read(data / f"{mart}.parquet")
+        old = _read(previous / "data" / f"{mart}.parquet") if previous is not None else None
+        if fresh is not None:
+            fresh = fresh.with_columns(pl.lit(data_as_of).alias("data_as_of"))
+        if old is not None:
+            old = _as_today(old.drop("release_id"), fresh)
+        parts = []
+        for family in families:
+            pieces, rows = _family(family, fresh, old, _may_change(family.family, revised))
+            parts += pieces
+            origins += rows
+        if fresh is None and old is None:
+            continue
+        like = fresh if fresh is not None else old
+        table = pl.concat([like.clear(), *parts])
+        tables[mart] = table.sort(table.columns, nulls_last=True)
+    return Assembled(tables, origins)
+
+
+def year_column(columns: list[str]) -> str | None:
+    """The column by which a mart is held or frozen."""
+    return next((name for name in ("cohort_year", "school_year") if name in columns), None)
+
+
+def write_tables(assembled: Assembled, folder: Path, release_id: str) -> None:
+    """Write `data/<mart>.parquet` and `csv/<mart>.csv`, the same bytes for the same rows, release id and dates."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    (folder / "csv").mkdir(exist_ok=True)
+    with duckdb.connect() as con:
+        con.execute("SET threads = 1")
+        for mart, table in assembled.tables.items():
+            complete = table.select(
+                pl.exclude("data_as_of"), pl.col("data_as_of"), pl.lit(release_id).alias("release_id")
+            )
+            con.register("complete", complete.to_arrow())
+            export(con, "SELECT * FROM complete", folder / "data" / f"{mart}.parquet")
+            con.unregister("complete")
+            pl.read_parquet(folder / "data" / f"{mart}.parquet").write_csv(folder / "csv" / f"{mart}.csv")
+
+
+def write_database(settings: Settings, folder: Path, dictionary: list[dict[str, str]]) -> None:
+    """Write `p20w.duckdb`: a table for each mart, a view `mart_<indicator>` for each indicator, and `dictionary`."""
+    with duckdb.connect(str(folder / "p20w.duckdb")) as con:
+        con.execute("SET threads = 1")
+        marts = sorted(path.stem for path in (folder / "data").glob("*.parquet"))
+        for mart in marts:
+            table = quoted(folder / "data" / f"{mart}.parquet")
+            con.execute(f"CREATE TABLE \"{mart}\" AS SELECT * FROM read_parquet('{table}')")
+        described = {(row["table_name"], row["column_name"]): row["description"] for row in dictionary}
+        for (mart, column), description in described.items():
+            if mart in marts and description:
+                text = description.replace("'", "''")
+                con.execute(f'COMMENT ON COLUMN "{mart}"."{column}" IS \'{text}\'')
+        if LONG_MART in marts:
+            for code in indicator_codes(settings):
+                con.execute(
+                    f'CREATE VIEW "mart_{code}" AS SELECT * FROM "{LONG_MART}" WHERE indicator_code = \'{code}\''
+                )
+        con.execute("CREATE TABLE dictionary (table_name TEXT, column_name TEXT, data_type TEXT, description TEXT)")
+        if dictionary:
+            con.executemany(
+                "INSERT INTO dictionary VALUES (?, ?, ?, ?)",
+                [[row["table_name"], row["column_name"], row["data_type"], row["description"]] for row in dictionary],
+            )
+
+
+def copy_example_queries(folder: Path) -> None:
+    """Put the example queries beside the data that they run on."""
+    source = Path(__file__).parent / "example_queries"
+    for path in sorted(source.glob("*.sql")):
+        (folder / "example_queries").mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / "example_queries" / path.name)
+
+
+def seal(folder: Path) -> None:
+    """Flush every file to disk and take away all rights to write: files 0444, folders 0555."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = os.path.join(parent, name)
+            os.chmod(path, 0o444)
+            flush(path)
+        flush(parent)
+        os.chmod(parent, 0o555)
+
+
+def flush(path: str | Path) -> None:
+    """fsync a file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _family(
+    family: FamilyDecision, fresh: pl.DataFrame | None, old: pl.DataFrame | None, may_change: bool
+) -> tuple[list[pl.DataFrame], list[Row]]:
+    """Rows of one family for each of its years, with their origin."""
+    new = _of(family, fresh)
+    released = _of(family, old)
+    if family.decision == "refuse" or (new is None and released is None):
+        return [], []
+    columns = (new if new is not None else released).columns
+    column = year_column(columns)
+    years: set[int | None] = {None}
+    if column is not None:
+        years = set()
+        for table in (new, released):
+            if table is not None:
+                years |= set(table[column].unique().to_list())
+    parts, rows = [], []
+    for year in sorted(years, key=lambda value: (value is None, value)):
+        new_rows = _year(new, column, year)
+        old_rows = _year(released, column, year)
+        held = family.decision == "hold" and (family.held_years is None or year in family.held_years)
+        if held:
+            part, origin = (old_rows, "held") if not _empty(old_rows) else (_incomplete(new_rows), "incomplete")
+        elif not may_change and _is_frozen(old_rows):
+            part, origin = old_rows, "frozen"
+        else:
+            part, origin = new_rows, "new"
+        if not _empty(part):
+            parts.append(part)
+            rows.append(Row(family.family, family.mart, year, origin))
+    return parts, rows
+
+
+def _is_frozen(rows: pl.DataFrame | None) -> bool:
+    if _empty(rows) or "protection" not in rows.columns or "value_status" not in rows.columns:
+        return False
+    return rows.select(((pl.col("protection") == "official") & pl.col("value_status").is_in(PUBLISHED)).any()).item()
+
+
+def _incomplete(rows: pl.DataFrame | None) -> pl.DataFrame | None:
+    """The same rows without any number, saying that they are incomplete."""
+    if _empty(rows) or "value_status" not in rows.columns:
+        return None
+    numbers = [name for name in rows.columns if name.endswith(_NUMBERS) or name == "rate"]
+    changes = [pl.lit(None).cast(rows.schema[name]).alias(name) for name in numbers]
+    changes.append(pl.lit("incomplete").alias("value_status"))
+    if "suppression_reason" in rows.columns:
+        changes.append(pl.lit("").alias("suppression_reason"))
+    return rows.with_columns(changes)
+
+
+def _may_change(family: str, revised: set[str]) -> bool:
+    return "*" in revised or family in revised
+
+
+def _of(family: FamilyDecision, table: pl.DataFrame | None) -> pl.DataFrame | None:
+    if table is None or family.mart != LONG_MART:
+        return table
+    return table.filter(pl.col("indicator_code") == family.family)
+
+
+def _year(table: pl.DataFrame | None, column: str | None, year: int | None) -> pl.DataFrame | None:
+    if table is None or column is None or column not in table.columns:
+        return table
+    return table.filter(pl.col(column).is_null() if year is None else pl.col(column) == year)
+
+
+def _as_today(old: pl.DataFrame, fresh: pl.DataFrame | None) -> pl.DataFrame:
+    """Rows of the last release in tonight's columns: a new column is null in them, a dropped one is gone."""
+    if fresh is None:
+        return old
+    return old.select(
+        (pl.col(name) if name in old.columns else pl.lit(None).alias(name)).cast(dtype)
+        for name, dtype in fresh.schema.items()
+    )
+
+
+def _empty(table: pl.DataFrame | None) -> bool:
+    return table is None or table.is_empty()
+
+
+def _read(path: Path) -> pl.DataFrame | None:
+    return pl.read_parquet(path) if path.exists() else None

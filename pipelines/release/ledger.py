@@ -1,0 +1,122 @@
+"""What was shown when: one Parquet file a release, and a line for each thing done to releases. Nothing is changed.
+
+What belongs here: recording and reading that history. What does not: the protected rows themselves; they stay in the
+release folders, which later releases repeat them from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.release.build import year_column
+from pipelines.release.candidate import LONG_MART
+from pipelines.release.metadata import read_release
+from pipelines.settings import Settings
+
+KEY_REFERENCE = "vault.secret.suppression"  # where the key that broke ties in suppression is kept, never the key
+SCHEMA = {
+    "release_id": pl.String,
+    "released_on": pl.Date,
+    "build_id": pl.String,
+    "family": pl.String,
+    "mart": pl.String,
+    "year": pl.Int64,
+    "origin": pl.String,
+    "protection": pl.String,
+    "data_as_of": pl.Date,
+    "value_status": pl.String,
+    "cell_count": pl.Int64,
+    "key_reference": pl.String,
+}
+_RELEASE_ID = re.compile(r"^r(\d{4})(\d{2})(\d{2})-[0-9a-f]{8}$")
+
+
+def append(settings: Settings, release: Path) -> None:
+    """Record a release from its own folder; does nothing when it is recorded already."""
+    path = settings.release_ledger / f"{release.name}.parquet"
+    if path.exists():
+        return
+    described = read_release(release)
+    frames = [_rows(release, described, table) for table in sorted((release / "data").glob("*.parquet"))]
+    settings.release_ledger.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    pl.concat([pl.DataFrame(schema=SCHEMA), *frames]).write_parquet(temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read(settings: Settings) -> pl.DataFrame:
+    """All recorded releases in the columns of `SCHEMA`."""
+    files = sorted(settings.release_ledger.glob("r*.parquet"))
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *(pl.read_parquet(path) for path in files)])
+
+
+def recorded(settings: Settings) -> set[str]:
+    """Ids of the releases that were shown."""
+    return {path.stem for path in settings.release_ledger.glob("r*.parquet")}
+
+
+def log(settings: Settings, event: str, release_id: str, previous: str, by: str) -> None:
+    """Append one line to `release_ledger/event.jsonl`: published, published_again or rolled_back."""
+    settings.release_ledger.mkdir(parents=True, exist_ok=True)
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "event": event,
+        "release_id": release_id,
+        "previous": previous,
+        "by": by,
+    }
+    with (settings.release_ledger / "event.jsonl").open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(line) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def released_on(release_id: str) -> date:
+    """Date inside a release id. Errors: ValueError when it is no release id."""
+    found = _RELEASE_ID.match(release_id)
+    if not found:
+        raise ValueError(f"{release_id!r} is not a release id like r20270615-0123abcd.")
+    return date(*(int(part) for part in found.groups()))
+
+
+def _rows(release: Path, described: dict, table: Path) -> pl.DataFrame:
+    """Ledger rows of one table of a release."""
+    mart = table.stem
+    frame = pl.read_parquet(table)
+    year = year_column(frame.columns)
+    family = pl.col("indicator_code") if mart == LONG_MART else pl.lit(mart)
+    keys = [
+        family.alias("family"),
+        (pl.col(year) if year else pl.lit(None)).cast(pl.Int64).alias("year"),
+        *(
+            (pl.col(name) if name in frame.columns else pl.lit("")).alias(name)
+            for name in ("protection", "value_status")
+        ),
+        pl.col("data_as_of"),
+    ]
+    names = ["family", "year", "protection", "value_status", "data_as_of"]
+    counted = frame.select(keys).group_by(names).len("cell_count")
+    origins = pl.DataFrame(
+        [row for row in described["years"] if row["mart"] == mart],
+        schema={"family": pl.String, "mart": pl.String, "year": pl.Int64, "origin": pl.String},
+    )
+    return (
+        counted.join(origins.drop("mart"), on=["family", "year"], how="left", nulls_equal=True)
+        .with_columns(
+            pl.lit(described["release_id"]).alias("release_id"),
+            pl.lit(date.fromisoformat(described["released_on"])).alias("released_on"),
+            pl.lit(described["build_id"]).alias("build_id"),
+            pl.lit(mart).alias("mart"),
+            pl.lit(KEY_REFERENCE).alias("key_reference"),
+            pl.col("cell_count").cast(pl.Int64),
+        )
+        .select(list(SCHEMA))
+        .cast(SCHEMA)
+        .sort("family", "year", "protection", "value_status", "data_as_of")
+    )

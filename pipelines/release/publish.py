@@ -1,0 +1,317 @@
+"""Making a release the one that everyone reads: built beside the others, renamed whole, the link swapped.
+
+What belongs here: when to publish, the order of the steps, what an interrupted night left behind, going back,
+building again. What does not: contents (`build`, `metadata`) and the decision (`gate`).
+
+At every instant `releases/current` names a complete release: a kill leaves at most a hidden folder, a finished folder
+that was never shown, or a release that the ledger does not know yet, and the next start settles each of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.progress import say
+from pipelines.release import build, clock, ledger, metadata, waivers
+from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
+from pipelines.release.gate import GateDecision, load_decision, save_decision
+from pipelines.settings import Settings
+
+# pages(settings, build_id, release_dir, gate): write release_dir/site; data/, release.json and gate.json are there.
+Pages = Callable[[Settings, str, Path, dict], object]
+# inventory(settings, out_csv): write the collection inventory.
+Inventory = Callable[[Settings, Path], object]
+# run_pipeline(settings, build_id): run a night on that home up to the candidate.
+Pipeline = Callable[[Settings, str], object]
+
+
+class ReleaseError(RuntimeError):
+    """A release could not be made, found or trusted; the sentence says which and what to do."""
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """status: published, unchanged, not_due or refused; release_id: the current release afterwards ('' = none)."""
+
+    status: str
+    release_id: str
+    message: str
+
+
+def publish(
+    settings: Settings,
+    build_id: str,
+    decision: GateDecision,
+    approved_by: str | None = None,
+    *,
+    today: date | None = None,
+    pages: Pages | None = None,
+    inventory: Inventory | None = None,
+) -> PublishResult:
+    """Publish the candidate as decided, where it is due or an officer approves it, and where anything changed.
+
+    The first release of an installation is always due. `pages` and `inventory` write their parts of the folder;
+    without them the release has none. Errors: ReleaseError when the candidate is not the one decided on, or the
+    approver is no officer.
+    """
+    today = today or date.today()
+    recover(settings)
+    shown = current(settings)
+    shown_id = shown.name if shown else ""
+    if approved_by is not None:
+        require_officer(settings, approved_by, today)
+    if decision.outcome != "publish":
+        return PublishResult("refused", shown_id, f"Not released. {decision.summary()}")
+    if load_candidate(settings).id != decision.candidate_id:
+        raise ReleaseError(
+            f"The candidate changed after the decision of build {decision.build_id}: run the night again."
+        )
+    last = last_release_date(settings)
+    revised = clock.revised_families(settings, today, last)
+    data_as_of = build_date(build_id)
+    assembled = build.assemble(settings, decision, data_as_of, shown, revised)
+    if not assembled.tables:
+        return PublishResult("refused", shown_id, "Not released: every family is refused, there is nothing to show.")
+    digests = assembled.digest()
+    content_id = combined_digest(digests)
+    if shown is not None and metadata.read_release(shown)["content_id"] == content_id:
+        return PublishResult("unchanged", shown_id, f"Nothing changed: {shown_id} stays the current release.")
+    if approved_by is None and not clock.due(settings, today, last):
+        coming = clock.next_date(settings, today)
+        when = f"the next date of the release clock is {coming}" if coming else "the release clock names no later date"
+        return PublishResult("not_due", shown_id, f"No release is due: {when}. The candidate is kept.")
+
+    release_id = f"r{today:%Y%m%d}-{content_id[:8]}"
+    target = settings.releases / release_id
+    by = approved_by or "release clock"
+    if target.exists():  # shown before, then rolled back: the same rows are the same release
+        _swap(settings, release_id)
+        ledger.log(settings, "published_again", release_id, shown_id, by)
+        return PublishResult("published", release_id, f"{release_id} is the current release again.")
+
+    settings.releases.mkdir(parents=True, exist_ok=True)
+    working = settings.releases / f".building-{release_id}"
+    working.mkdir()
+    build.write_tables(assembled, working, release_id)
+    described = {
+        "release_id": release_id,
+        "previous_release": shown_id,
+        "released_on": today.isoformat(),
+        "data_as_of": data_as_of.isoformat(),
+        "approved_by": by,
+        "build_id": build_id,
+        "candidate_id": decision.candidate_id,
+        "content_id": content_id,
+        **metadata.provenance(settings),
+        "revised_families": sorted(revised),
+        "tables": {mart: {"rows": assembled.tables[mart].height, "digest": digest} for mart, digest in digests.items()},
+        "years": [dataclasses.asdict(row) for row in assembled.origins],
+    }
+    metadata.write_json(working / "release.json", described)
+    gate = decision.public()
+    metadata.write_json(working / "gate.json", gate)
+    words = metadata.dictionary(settings, working)
+    metadata.write_dictionary(working / "dictionary.csv", words)
+    build.write_database(settings, working, words)
+    build.copy_example_queries(working)
+    if inventory is not None:
+        inventory(settings, working / "collection_inventory.csv")
+    if pages is not None:
+        pages(settings, build_id, working, gate)
+    metadata.write_data_package(working, release_id, today)
+    metadata.write_checksums(working)
+    build.seal(working)
+    save_decision(settings, decision, release_id)
+    os.rename(working, target)
+    build.flush(settings.releases)
+    _swap(settings, release_id)
+    ledger.append(settings, target)
+    ledger.log(settings, "published", release_id, shown_id, by)
+    return PublishResult("published", release_id, f"{release_id} is the current release. {decision.summary()}")
+
+
+def recover(settings: Settings) -> None:
+    """Settle what an interrupted night left: unfinished folders and links go, the current release is recorded."""
+    if not settings.releases.exists():
+        return
+    for left in settings.releases.glob(".building-*"):
+        remove_tree(left)
+    for left in settings.releases.glob(".current-*"):
+        left.unlink()
+    shown = current(settings)
+    if shown is not None and shown.name not in ledger.recorded(settings):
+        ledger.append(settings, shown)
+        ledger.log(settings, "published", shown.name, metadata.read_release(shown)["previous_release"], "recovered")
+    known = ledger.recorded(settings)
+    for folder in releases(settings):
+        if folder.name not in known:  # renamed into place, but nobody ever saw it
+            remove_tree(folder)
+
+
+def current(settings: Settings) -> Path | None:
+    """Folder of the current release, or None."""
+    link = settings.releases / "current"
+    return settings.releases / os.readlink(link) if link.is_symlink() and link.exists() else None
+
+
+def releases(settings: Settings) -> list[Path]:
+    """Folders of all complete releases, newest first."""
+    found = [path for path in settings.releases.glob("r*-*") if path.is_dir() and not path.is_symlink()]
+    return sorted(found, key=lambda path: (path.name[:9], _order(path)), reverse=True)
+
+
+def list_releases(settings: Settings) -> list[str]:
+    """One line for each release, newest first; the current one is marked."""
+    shown = current(settings)
+    lines = []
+    for folder in releases(settings):
+        described = metadata.read_release(folder)
+        mark = "  (current)" if shown is not None and folder.name == shown.name else ""
+        lines.append(
+            f"{folder.name}  released {described['released_on']}  data as of {described['data_as_of']}  "
+            f"{len(described['tables'])} tables  by {described['approved_by']}{mark}"
+        )
+    return lines or ["There is no release yet."]
+
+
+def last_release_date(settings: Settings) -> date | None:
+    """Date of the newest release that was ever shown, or None."""
+    shown = current(settings)
+    ids = ledger.recorded(settings) | ({shown.name} if shown else set())
+    return max((ledger.released_on(release_id) for release_id in ids), default=None)
+
+
+def rollback(settings: Settings, release_id: str, approved_by: str, today: date | None = None) -> str:
+    """Make an earlier release the current one again. Returns a sentence; errors: ReleaseError."""
+    from pipelines.release.verify import verify
+
+    require_officer(settings, approved_by, today or date.today())
+    recover(settings)
+    shown = current(settings)
+    shown_id = shown.name if shown else ""
+    if release_id == shown_id:
+        return f"{release_id} is the current release already."
+    problems = verify(settings, release_id)
+    if problems:
+        raise ReleaseError(f"{release_id} cannot become the current release: {' '.join(problems)}")
+    _swap(settings, release_id)
+    ledger.log(settings, "rolled_back", release_id, shown_id, approved_by)
+    return f"{release_id} is the current release again, in place of {shown_id or 'none'}."
+
+
+def rebuild(settings: Settings, release_id: str, run_pipeline: Pipeline, scratch: Path | None = None) -> list[str]:
+    """Make a release's Parquet and CSV files again from what is kept, and name each one whose bytes differ.
+
+    Kept deliveries, the vault with its identity log and the earlier release are copied to, or read from, a scratch
+    home (default below `work/`); `run_pipeline` runs a night there up to the candidate; the recorded decision then
+    puts the tables together. An empty list means: the same bytes. The scratch home is removed afterwards unless it
+    was named. Errors: ReleaseError when the release, its decision or one of its deliveries is not kept.
+    """
+    folder = _folder(settings, release_id)
+    described = metadata.read_release(folder)
+    try:
+        decision = load_decision(settings, release_id)
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"The exact decision that made {release_id} is not kept: the release cannot be built again."
+        ) from None
+    code = metadata.git_commit(settings.root)
+    other_code = code != described["git_commit"] or code == "unknown" or code.endswith("+modified")
+    if other_code:
+        say(f"The code here is {code}, the release was made by {described['git_commit']}: bytes may differ.")
+    home = scratch or settings.work / f"rebuild-{release_id}"
+    remove_tree(home)
+    there = dataclasses.replace(settings, home=home)
+    try:
+        _lay_inputs(settings, there, described)
+        run_pipeline(there, described["build_id"])
+        previous = settings.releases / described["previous_release"] if described["previous_release"] else None
+        if previous is not None and not previous.exists():
+            raise ReleaseError(f"The release before, {previous.name}, is not kept: its rows cannot be repeated.")
+        assembled = build.assemble(
+            there,
+            decision,
+            date.fromisoformat(described["data_as_of"]),
+            previous,
+            set(described["revised_families"]),
+        )
+        build.write_tables(assembled, home / "rebuilt", release_id)
+        differences = _compare(home / "rebuilt", metadata.read_checksums(folder))
+    finally:
+        if scratch is None:
+            remove_tree(home)
+    if differences and other_code:
+        differences.append(f"The code here is {code}, the release was made by {described['git_commit']}.")
+    return differences
+
+
+def build_date(build_id: str) -> date:
+    """Date of a build from its id (`20261121T191500-3fa2`)."""
+    return date(int(build_id[:4]), int(build_id[4:6]), int(build_id[6:8]))
+
+
+def require_officer(settings: Settings, name: str, today: date) -> None:
+    """Errors: ReleaseError when that name is not in office in `registers/officer.csv`."""
+    if name not in waivers.active_officers(settings, today):
+        raise ReleaseError(f"{name} is not an officer in office in registers/officer.csv; only an officer may approve.")
+
+
+def _swap(settings: Settings, release_id: str) -> None:
+    """Point `releases/current` at a release in one step."""
+    link = settings.releases / f".current-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    os.symlink(release_id, link)
+    os.replace(link, settings.releases / "current")
+    build.flush(settings.releases)
+
+
+def _folder(settings: Settings, release_id: str) -> Path:
+    folder = settings.releases / release_id
+    if not (folder / "release.json").exists():
+        raise ReleaseError(f"There is no release {release_id}; `p20w release list` names those that are kept.")
+    return folder
+
+
+def _order(folder: Path) -> float:
+    return folder.stat().st_mtime
+
+
+def _lay_inputs(settings: Settings, there: Settings, described: dict) -> None:
+    """Lay kept deliveries, the vault and the exchange of one release into another home."""
+    there.home.mkdir(parents=True)
+    os.chmod(there.home, 0o700)
+    known = pl.read_parquet(settings.evidence / "ledger.parquet")
+    for delivery_id in described["delivery_ids"]:
+        kept = settings.landing / ".received" / delivery_id
+        rows = known.filter(pl.col("delivery_id") == delivery_id)
+        if rows.is_empty() or not kept.exists() or "destroyed" in rows["status"].to_list():
+            raise ReleaseError(
+                f"Delivery {delivery_id} is no longer kept: {described['release_id']} stays, but cannot be built again."
+            )
+        place = rows.row(0, named=True)
+        shutil.copytree(kept, there.landing / place["submitter"] / place["package"] / place["period"])
+    for source, target in ((settings.vault, there.vault), (settings.exchange, there.exchange)):
+        if source.exists():
+            shutil.copytree(source, target)
+
+
+def _compare(folder: Path, expected: dict[str, str]) -> list[str]:
+    found = {path.relative_to(folder).as_posix(): metadata.sha256(path) for path in folder.rglob("*") if path.is_file()}
+    wanted = {name: digest for name, digest in expected.items() if name.startswith(("data/", "csv/"))}
+    differences = []
+    for name in sorted(found.keys() | wanted.keys()):
+        if name not in found:
+            differences.append(f"{name} is in the release but was not made again.")
+        elif name not in wanted:
+            differences.append(f"{name} was made again but is not in the release.")
+        elif found[name] != wanted[name]:
+            differences.append(f"{name} differs from the release.")
+    return differences

@@ -1,0 +1,1 @@
+"""Collections of unemployment insurance wages and employers. One file a collection; nothing else belongs here."""

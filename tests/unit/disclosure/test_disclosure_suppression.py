@@ -1,0 +1,211 @@
+"""After suppression a slow exact reader learns nothing of a small group."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from disclosure_auditor import (
+    BANDS, GROUP, POLICY, SMALL, SMALL_BANDS, audit, cube, organization, read_rows, register,
+)
+from hypothesis import HealthCheck, given, settings, strategies
+
+from pipelines.disclosure.declare import declare, from_table
+from pipelines.disclosure.protect import protect, rows
+from pipelines.settings import settings as project_settings
+
+QUIET = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@strategies.composite
+def population(draw, codes=("one",), most=14):
+    """People of up to two LEAs with two or three schools, drawn school by school."""
+    leas, schools = draw(strategies.integers(1, 2)), draw(strategies.integers(1, 3))
+    people = []
+    for lea in range(leas):
+        for school in range(schools):
+            size = draw(strategies.integers(1, most))
+            for _ in range(size):
+                gender = draw(strategies.sampled_from("fmmffmx"))
+                disability = draw(strategies.sampled_from("yzzz"))
+                outcome = draw(strategies.integers(0, 3))
+                # Nested outcomes: who has the inner one has the outer one.
+                people += [
+                    (code, lea * 10 + school, gender, disability, outcome > rank) for rank, code in enumerate(codes)
+                ]
+    return leas, schools, people
+
+
+@QUIET
+@given(population(), strategies.binary(min_size=4, max_size=4))
+def test_nothing_small_can_be_worked_out_of_a_protected_table(drawn, secret):
+    leas, schools, people = drawn
+    declaration = declare(cube(people), organization(leas, schools), GROUP, register("one"))
+    protected = protect(declaration, SMALL, SMALL_BANDS, secret)
+    assert not protected.detection.findings
+    assert not audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
+
+
+@settings(QUIET, max_examples=40)
+@given(population(codes=("outer", "inner"), most=9), strategies.binary(min_size=4, max_size=4))
+def test_nested_indicators_are_protected_together(drawn, secret):
+    leas, schools, people = drawn
+    declaration = declare(
+        cube(people), organization(leas, schools), GROUP, register("outer", "inner", nested_in={"inner": "outer"})
+    )
+    assert len(declaration.nesting.outer)
+    protected = protect(declaration, SMALL, SMALL_BANDS, secret)
+    assert not protected.detection.findings
+    assert not audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
+
+
+@settings(QUIET, max_examples=40)
+@given(population(), strategies.randoms(use_true_random=False))
+def test_rows_in_any_order_give_the_same_bytes(drawn, random):
+    leas, schools, people = drawn
+    exact, places = cube(people), organization(leas, schools)
+    order = list(range(exact.height))
+    random.shuffle(order)
+    first, second = (
+        rows(protect(declare(table, place, group, register("one")), SMALL, SMALL_BANDS, b"key"), SMALL_BANDS)
+        for table, place, group in ((exact, places, GROUP), (exact[order], places.reverse(), GROUP.reverse()))
+    )
+    assert first.write_csv().encode() == second.write_csv().encode()
+
+
+def test_levels_that_do_not_add_up_are_protected_with_their_residual_known():
+    people = [("one", school, "fm"[i % 2], "yz"[i % 3 > 0], i % 4 > 0) for school in (0, 1, 2) for i in range(8 + school)]
+    exact = cube(people)
+    twice = (pl.col("organization_key") == 0) & (pl.col("group_code").is_in(["all", "f", "z"]))
+    exact = exact.with_columns(
+        denominator_count=pl.col("denominator_count") + 2 * twice, numerator_count=pl.col("numerator_count") + twice
+    )
+    declaration = declare(exact, organization(1, 3), GROUP, register("one", attribution="school=each_school"))
+    assert set(declaration.relation.residual_d[declaration.relation.kind == "level"]) == {0, -2}
+    assert not [problem for problem in declaration.problem if problem["rule"] == "additivity"]
+    protected = protect(declaration, SMALL, SMALL_BANDS, b"key")
+    assert not protected.detection.findings
+    assert not audit(declaration, protected.published, 3, 2)
+
+
+def test_a_level_declared_additive_that_is_not_is_reported():
+    exact = cube([("one", 0, "f", "y", True)] * 20).with_columns(
+        denominator_count=pl.col("denominator_count") + (pl.col("organization_key") == 0)
+    )
+    declaration = declare(exact, organization(1, 1), GROUP, register("one"))
+    assert {problem["rule"] for problem in declaration.problem} == {"additivity"}
+
+
+def test_a_value_is_shown_only_where_numerator_and_complement_reach_the_minimum():
+    people = [("one", 0, "fm"[i % 2], "yz"[i % 3 > 0], i % 5 > 0) for i in range(600)]
+    declaration = declare(cube(people), organization(1, 1), GROUP, register("one"))
+    table = rows(protect(declaration, POLICY, BANDS, b"key"), BANDS)
+    whole = table.filter((pl.col("breakdown_code") == "all"))
+    assert whole["value_status"].to_list() == ["shown"] * 3
+    assert whole["rate"].to_list() == [800_000] * 3
+    shown = table.filter(pl.col("value_status") == "shown")
+    assert (shown["numerator_count"] >= 10).all() and (shown["denominator_count"] - shown["numerator_count"] >= 10).all()
+    assert table.filter(pl.col("group_code") == "x")["value_status"].unique().to_list() == ["no_students"]
+
+
+def test_a_high_rate_with_few_others_is_banded_by_the_size_of_its_group():
+    people = [("one", i % 3, "fmx"[i % 3], "yz"[i % 2], i not in (3, 9)) for i in range(180)]
+    declaration = declare(cube(people), organization(1, 3), GROUP, register("one"))
+    table = rows(protect(declaration, POLICY, BANDS, b"key"), BANDS)
+    banded = table.filter(pl.col("value_status") == "banded")
+    assert banded.height
+    assert banded["numerator_count"].null_count() == banded.height
+    expected = {30: "≥90%", 60: "≥95%", 90: "≥95%", 180: "≥98%"}
+    assert all(
+        label == expected[size] for size, label in zip(banded["denominator_count"], banded["rate_label"], strict=True)
+    )
+    assert (banded["rate_high"] == 1_000_000).all()
+
+
+def test_the_published_reason_does_not_tell_primary_cells_from_partners():
+    people = [("one", i % 3, "fm"[i % 2], "yz"[i % 7 > 0], i % 3 > 0) for i in range(120)]
+    protected = protect(declare(cube(people), organization(1, 3), GROUP, register("one")), POLICY, BANDS, b"key")
+    table = rows(protected, BANDS)
+    hidden = protected.pattern.hide_n & ~protected.pattern.primary_n & ~protected.pattern.primary_d
+    assert hidden.any()
+    assert table.filter(pl.col("value_status") == "suppressed")["suppression_reason"].unique().to_list() == ["small_group"]
+
+
+def test_two_secrets_choose_partners_differently_somewhere():
+    people = [("one", i % 3, "fm"[i % 2], "yz"[i % 9 > 0], i % 3 > 0) for i in range(360)]
+    declaration = declare(cube(people), organization(1, 3), GROUP, register("one"))
+    patterns = {
+        protect(declaration, POLICY, BANDS, bytes([key])).pattern.hide_n.tobytes() for key in range(12)
+    }
+    assert len(patterns) > 1
+
+
+# --- counterexamples that users of other tools have published ----------------------------------------------
+
+
+def _published_counterexample(name: str) -> list[dict[str, str]]:
+    path = project_settings().real_data / "disclosure" / name
+    if not path.exists():
+        pytest.skip(f"third-party file disclosure/{name} is absent (setting P20W_REAL_DATA)")
+    return read_rows(path)
+
+
+def _linked(keys: list[tuple[str, ...]], values: list[int], sums: list[tuple[int, ...]]):
+    """A table of sums of `values` over the given groupings of dimensions, all ties declared."""
+    names: dict[tuple, int] = {}
+    counts: list[int] = []
+
+    def cell(name: tuple, value: int) -> int:
+        if name not in names:
+            names[name] = len(counts)
+            counts.append(value)
+        return names[name]
+
+    ties = []
+    for key, value in zip(keys, values, strict=True):
+        cell(key, value)
+    levels = [tuple(range(len(keys[0]))), *sums]
+    for outer in sums:
+        finer = [level for level in levels if set(outer) < set(level) and len(level) == len(outer) + 1]
+        for inner in finer or [levels[0]]:
+            parents: dict[tuple, dict[tuple, int]] = {}
+            for key, value in zip(keys, values, strict=True):
+                up = tuple(key[i] if i in outer else "*" for i in range(len(key)))
+                down = tuple(key[i] if i in inner else "*" for i in range(len(key)))
+                parents.setdefault(up, {}).setdefault(down, 0)
+                parents[up][down] += value
+            for up, members in parents.items():
+                children = [cell(down, value) for down, value in members.items()]
+                if up not in members:
+                    ties.append((cell(up, sum(members.values())), children))
+    frame = pl.DataFrame({"denominator_count": counts, "numerator_count": [0] * len(counts)})
+    return from_table(frame, ties)
+
+
+def _denominators_hold(declaration) -> None:
+    protected = protect(declaration, SMALL, SMALL_BANDS, b"key")
+    assert not protected.detection.findings
+    people = [p for p in audit(declaration, protected.published, 3, 2) if not p.startswith(("n", "c", "residual of"))]
+    assert not people
+    assert (protected.pattern.hide_d & (declaration.d >= 3)).any()
+
+
+def test_three_singletons_in_a_row_are_protected():
+    content = _published_counterexample("usersupport135_three_singletons.csv")
+    keys = [(row["var1"], row["var2"]) for row in content]
+    _denominators_hold(_linked(keys, [int(row["values"]) for row in content], [(0,), (1,), ()]))
+
+
+def test_linked_tables_that_are_safe_alone_are_protected_together():
+    content = _published_counterexample("usersupport136_linked_unsafe.csv")
+    keys = [(row["region"], row["county"], row["group"]) for row in content]
+    _denominators_hold(_linked(keys, [int(row["n"]) for row in content], [(1, 2), (1,), (2,), ()]))
+
+
+def test_numbers_are_the_same_type_in_every_row():
+    declaration = declare(cube([("one", 0, "f", "y", True)] * 4), organization(1, 1), GROUP, register("one"))
+    table = rows(protect(declaration, POLICY, BANDS, b"key"), BANDS)
+    assert table.schema["denominator_count"] == pl.Int64
+    assert np.all(table["value_status"].to_numpy() != "")

@@ -1,0 +1,64 @@
+"""A private home with a vault per test, and a small population that went through dbt once per session."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from pipelines.identity.keys import record_keys
+from pipelines.identity.run import run_identity
+from pipelines.identity.vault import dbt_environment, open_vault
+from pipelines.settings import ROOT, child_environment, load
+from tests.unit.identity.five_sectors import state
+
+# Planted into the population; found nowhere but inside the encrypted vault.
+CANARY = {"given_name": "Qzxwvgiven", "surname": "Qzxwvsurname", "ssn": "219438765", "student_id_state": "90817263540"}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return load({"P20W_HOME": str(tmp_path / "state"), "P20W_TRUTH": str(tmp_path / "truth")})
+
+
+def run_dbt(settings):
+    """dbt's identity phase over the home's vault; returns what it printed."""
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "build", "--select", "+tag:vault",
+            "--exclude-resource-type", "unit_test", "--target", "vault",
+            "--project-dir", str(ROOT / "dbt_project"), "--profiles-dir", str(ROOT / "dbt_project"),
+            "--target-path", str(settings.work / "target"), "--log-path", str(settings.logs / "dbt"),
+        ],
+        env=child_environment(settings, **dbt_environment(settings)),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout + done.stderr
+
+
+def deliver(settings, rows, build_id="20261121T000000-aaaa"):
+    """Mint record keys for identifier rows of several sectors; returns the rows with record_key."""
+    with open_vault(settings) as con:
+        parts = [
+            group.with_columns(record_key=record_keys(con, group, sector, build_id))
+            for (sector,), group in rows.group_by(["sector"], maintain_order=True)
+        ]
+    return pl.concat(parts)
+
+
+@pytest.fixture(scope="session")
+def linked(tmp_path_factory):
+    """2,500 people of five sectors and one planted person, linked: settings, rows with record_key, dbt's output."""
+    base = tmp_path_factory.mktemp("linked")
+    settings = load({"P20W_HOME": str(base / "state"), "P20W_TRUTH": str(base / "truth")})
+    planted = pl.DataFrame(
+        [
+            {"true_person": 10**9, "sector": "k12", "birth_date": "2003-05-06", **CANARY},
+            {"true_person": 10**9, "sector": "postsecondary", "birth_date": "2003-05-06", **CANARY},
+        ]
+    )
+    rows = deliver(settings, pl.concat([state(2500, seed=5), planted], how="diagonal"))
+    output = run_dbt(settings)
+    summary = run_identity(settings, "20261121T000000-aaaa")
+    return settings, rows, output, summary

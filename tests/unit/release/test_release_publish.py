@@ -1,0 +1,326 @@
+"""Publication: whole or not at all, unchanged rows repeated, readers undisturbed, and everything can be checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import date
+
+import duckdb
+import polars as pl
+import pytest
+from release_home import row
+
+from pipelines.release import candidate, gate, ledger, publish
+from pipelines.release.verify import verify
+
+FIRST, SECOND, THIRD = "20261121T191500-3fa2", "20261216T020000-aaaa", "20270616T020000-bbbb"
+DAY_1, DAY_2, DAY_3 = date(2026, 11, 21), date(2026, 12, 16), date(2027, 6, 16)
+MISSING_2024 = row(
+    "intake.k12__completion.delivered", "intake", category="completeness", status="fail",
+    collection="k12__completion", submitter="lea_2", school_year=2024,
+)  # fmt: skip
+
+
+def test_the_first_release_is_due_and_whole(installation):
+    result = installation.publish(installation.night(FIRST), DAY_1, pages=pages, inventory=inventory)
+    assert result.status == "published"
+    folder = installation.settings.releases / "current"
+    assert os.readlink(folder) == result.release_id
+    assert {path.name for path in folder.iterdir()} >= {
+        "p20w.duckdb", "release.json", "data", "csv", "dictionary.csv", "collection_inventory.csv",
+        "datapackage.json", "checksums.sha256", "gate.json", "site",
+    }  # fmt: skip
+    assert verify(installation.settings) == []
+    described = json.loads((folder / "release.json").read_text())
+    assert described["seed_sha256"].keys() >= {"registers/indicator.csv"}
+    assert result.release_id == f"r20261121-{described['candidate_id'][:8]}"
+    table = pl.read_parquet(folder / "data" / "mart_indicator__organization.parquet")
+    assert table.columns[-2:] == ["data_as_of", "release_id"]
+    assert table["data_as_of"].unique().to_list() == [DAY_1]
+
+
+def test_files_and_folders_cannot_be_written(installation):
+    installation.publish(installation.night(FIRST), DAY_1, pages=pages)
+    folder = publish.current(installation.settings)
+    modes = {oct(path.stat().st_mode & 0o777) for path in folder.rglob("*") if path.is_file()}
+    folders = {oct(path.stat().st_mode & 0o777) for path in [folder, *folder.rglob("*")] if path.is_dir()}
+    assert (modes, folders) == ({"0o444"}, {"0o555"})
+
+
+def test_the_database_has_a_view_for_each_indicator_and_a_dictionary(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    with duckdb.connect(str(installation.settings.releases / "current" / "p20w.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(*), min(indicator_code) FROM mart_graduation").fetchone() == (2, "graduation")
+        assert con.execute("SELECT count(*) FROM dictionary WHERE table_name = 'mart_flow'").fetchone() == (8,)
+
+
+def test_the_data_package_is_valid_for_frictionless(installation):
+    frictionless = pytest.importorskip("frictionless")
+    installation.publish(installation.night(FIRST), DAY_1, inventory=inventory)
+    report = frictionless.validate(str(installation.settings.releases / "current" / "datapackage.json"))
+    assert report.valid, report.flatten(["type", "message"])
+
+
+def test_equal_rows_give_equal_bytes_and_the_same_id(installation):
+    decision = installation.night(FIRST)
+    first = {path.name: path.read_bytes() for path in (installation.settings.candidate / "data").iterdir()}
+    installation.warehouse({("course", 2024): 60, ("graduation", 2024): 82, ("graduation", 2023): 80})
+    again = candidate.build_candidate(installation.settings, SECOND)
+    assert again.id == decision.candidate_id
+    assert first == {path.name: path.read_bytes() for path in (installation.settings.candidate / "data").iterdir()}
+
+
+def test_an_unchanged_candidate_is_not_published_again(installation):
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    second = installation.publish(installation.night(SECOND), DAY_2)
+    assert (second.status, second.release_id) == ("unchanged", first.release_id)
+
+
+def test_a_change_waits_for_the_clock_or_an_officer(installation):
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("graduation", 2024): 82, ("course", 2024): 61})
+    decision = installation.night("20261122T020000-cccc")
+    waiting = installation.publish(decision, date(2026, 11, 22))
+    assert (waiting.status, waiting.release_id) == ("not_due", first.release_id)
+    assert "2026-12-15" in waiting.message
+    with pytest.raises(publish.ReleaseError, match="somebody is not an officer"):
+        installation.publish(decision, date(2026, 11, 22), approved_by="somebody")
+    assert installation.publish(decision, date(2026, 11, 22), approved_by="chair").status == "published"
+    assert verify(installation.settings) == []
+
+
+def test_a_published_official_year_is_frozen_until_a_revision(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    changed = {("graduation", 2023): 70, ("graduation", 2025): 90, ("course", 2024): 50}
+    installation.warehouse(changed)
+    installation.publish(installation.night(SECOND), DAY_2)
+    where = "cohort_year < 2026"
+    assert installation.rows("indicator_code, cohort_year, numerator_count, data_as_of", where) == [
+        ("course", 2024, 50, DAY_2),  # perturbed: follows the data
+        ("graduation", 2023, 80, DAY_1),  # official: as published
+        ("graduation", 2024, 82, DAY_1),  # also where the candidate lost it
+        ("graduation", 2025, 90, DAY_2),  # new year
+    ]
+    assert verify(installation.settings) == []
+    installation.publish(installation.night(THIRD), DAY_3)
+    assert installation.rows("cohort_year, numerator_count", "indicator_code = 'graduation'") == [
+        (2023, 70),
+        (2025, 90),
+    ]
+
+
+def test_a_year_whose_window_was_open_is_not_frozen(installation):
+    installation.warehouse({("graduation", 2025): 0}, {("graduation", 2025): "window_open"})
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("graduation", 2025): 88})
+    installation.publish(installation.night(SECOND), DAY_2)
+    assert installation.rows("value_status, numerator_count") == [("shown", 88)]
+
+
+def test_held_years_keep_released_rows_and_are_incomplete_where_there_are_none(installation):
+    decision = installation.night(FIRST, [MISSING_2024])  # graduation reads years -1 and 0: holds 2024 and 2025
+    assert installation.publish(decision, DAY_1).status == "published"
+    columns = "indicator_code, cohort_year, denominator_count, numerator_count, rate::DOUBLE, value_status"
+    assert installation.rows(columns) == [
+        ("course", 2024, 100, 60, 0.6, "shown"),
+        ("graduation", 2023, 100, 80, 0.8, "shown"),
+        ("graduation", 2024, None, None, None, "incomplete"),
+    ]
+    assert verify(installation.settings) == []
+    installation.publish(installation.night(SECOND), DAY_2)  # the delivery has come
+    assert (2024, 82, "shown") in installation.rows("cohort_year, numerator_count, value_status")
+    installation.warehouse({("graduation", 2023): 80, ("graduation", 2024): 11, ("course", 2024): 1})
+    wrong = row("warehouse.fct_c.x", "warehouse", status="fail", family="course")
+    installation.publish(installation.night("20270615T020000-dddd", [MISSING_2024, wrong]), date(2027, 6, 15))
+    assert installation.rows("indicator_code, numerator_count, data_as_of", "cohort_year = 2024") == [
+        ("course", 60, DAY_2),  # held: as the release before had it
+        ("graduation", 82, DAY_2),  # held although this is a revision date
+    ]
+    assert verify(installation.settings) == []
+
+
+def test_a_refused_night_leaves_the_current_release(installation):
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    refused = installation.publish(installation.night(SECOND, without=("disclosure",)), DAY_2, approved_by="chair")
+    assert (refused.status, refused.release_id) == ("refused", first.release_id)
+
+
+def test_a_candidate_changed_after_the_decision_is_not_published(installation):
+    decision = installation.night(FIRST)
+    installation.warehouse({("graduation", 2024): 1})
+    candidate.build_candidate(installation.settings, FIRST)
+    with pytest.raises(publish.ReleaseError, match="changed after the decision"):
+        installation.publish(decision, DAY_1)
+
+
+def test_an_open_reader_is_not_disturbed(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    reader = duckdb.connect(str(installation.settings.releases / "current" / "p20w.duckdb"), read_only=True)
+    installation.warehouse({("graduation", 2024): 82, ("course", 2024): 99})
+    installation.publish(installation.night(SECOND), DAY_2)
+    assert reader.execute("SELECT numerator_count FROM mart_course").fetchall() == [(60,)]
+    reader.close()
+    with duckdb.connect(str(installation.settings.releases / "current" / "p20w.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT numerator_count FROM mart_course").fetchall() == [(99,)]
+
+
+@pytest.mark.parametrize("step", ["write_tables", "write_database", "seal"])
+def test_a_kill_while_building_leaves_the_old_release_and_the_next_night_runs(installation, monkeypatch, step):
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("course", 2024): 99})
+    decision = installation.night(SECOND)
+    real = getattr(publish.build, step)
+
+    def killed(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publish.build, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        installation.publish(decision, DAY_2)
+    monkeypatch.undo()
+    assert os.readlink(installation.settings.releases / "current") == first.release_id
+    assert verify(installation.settings) == []
+    assert installation.publish(decision, DAY_2).status == "published"
+    assert not list(installation.settings.releases.glob(".building-*"))
+    assert verify(installation.settings) == []
+
+
+def test_a_kill_before_the_link_was_swapped_counts_as_not_released(installation, monkeypatch):
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("course", 2024): 99})
+    decision = installation.night(SECOND)
+    monkeypatch.setattr(publish, "_swap", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        installation.publish(decision, DAY_2)
+    monkeypatch.undo()
+    assert installation.publish(decision, date(2026, 12, 17)).release_id.startswith("r20261217-")
+    assert len(publish.releases(installation.settings)) == 2
+
+
+def test_a_kill_after_the_swap_is_recorded_by_the_next_start(installation, monkeypatch):
+    decision = installation.night(FIRST)
+    monkeypatch.setattr(publish.ledger, "append", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        installation.publish(decision, DAY_1)
+    monkeypatch.undo()
+    assert ledger.recorded(installation.settings) == set()
+    assert installation.publish(decision, DAY_1).status == "unchanged"
+    assert len(ledger.recorded(installation.settings)) == 1
+
+
+def test_the_release_ledger_says_what_was_shown(installation):
+    installation.publish(installation.night(FIRST, [MISSING_2024]), DAY_1)
+    lines = ledger.read(installation.settings).filter(pl.col("family") == "graduation")
+    assert lines.select("year", "origin", "value_status", "cell_count", "protection").rows() == [
+        (2023, "new", "shown", 1, "official"),
+        (2024, "incomplete", "incomplete", 1, "official"),
+    ]
+
+
+def test_rollback_makes_an_earlier_release_current_with_a_line_in_the_log(installation):
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("course", 2024): 99})
+    second = installation.publish(installation.night(SECOND), DAY_2)
+    with pytest.raises(publish.ReleaseError, match="not an officer"):
+        publish.rollback(installation.settings, first.release_id, "somebody", DAY_2)
+    publish.rollback(installation.settings, first.release_id, "chair", DAY_2)
+    assert publish.current(installation.settings).name == first.release_id
+    events = (installation.settings.release_ledger / "event.jsonl").read_text().splitlines()
+    assert json.loads(events[-1])["event"] == "rolled_back"
+    lines = publish.list_releases(installation.settings)
+    assert lines[0].startswith(second.release_id) and lines[1].endswith("(current)")
+    again = installation.publish(installation.night("20261217T020000-eeee"), date(2026, 12, 17))
+    assert again.status == "not_due"  # a rollback is not undone by the next night
+
+
+def test_verify_names_what_was_changed(installation):
+    installation.publish(installation.night(FIRST), DAY_1, pages=pages)
+    folder = publish.current(installation.settings)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)
+    (folder / "csv" / "mart_flow.csv").write_text("changed")
+    (folder / "site" / "index.html").unlink()
+    (folder / "more.txt").write_text("more")
+    problems = " ".join(verify(installation.settings))
+    assert "csv/mart_flow.csv differs" in problems
+    assert "site/index.html is missing" in problems
+    assert "more.txt is in" in problems
+    with pytest.raises(publish.ReleaseError):
+        installation.warehouse({("course", 2024): 99})
+        first = folder.name
+        installation.publish(installation.night(SECOND), DAY_2)
+        publish.rollback(installation.settings, first, "chair", DAY_2)
+
+
+def test_rebuild_gives_the_same_bytes_from_kept_deliveries(installation):
+    settings = installation.settings
+    keep_delivery(settings, "d1")
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("graduation", 2023): 1, ("graduation", 2025): 90, ("course", 2024): 99})
+    second = installation.publish(installation.night(SECOND), DAY_2)
+    kept = settings.home / "kept.duckdb"
+    shutil.copyfile(settings.warehouse_file, kept)
+
+    def run_pipeline(there, build_id):
+        assert (there.landing / "lea_1" / "k12_annual" / "2024" / "enrollment.csv").read_text() == "a\n1\n"
+        shutil.copyfile(kept, there.warehouse_file)
+        candidate.build_candidate(there, build_id)
+
+    # Decided again later, otherwise: what the release was made by stays.
+    gate.decide(settings, SECOND, candidate.Candidate("0" * 64, {}, ()), DAY_3)
+    assert publish.rebuild(settings, second.release_id, run_pipeline) == []
+
+    def run_other_pipeline(there, build_id):
+        run_pipeline(there, build_id)
+        (there.candidate / "data" / "mart_availability.parquet").unlink()
+
+    differences = publish.rebuild(settings, second.release_id, run_other_pipeline)
+    assert any("data/mart_availability.parquet" in line for line in differences)
+
+
+def test_rebuild_says_when_a_delivery_is_no_longer_kept(installation):
+    keep_delivery(installation.settings, "d1")
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    shutil.rmtree(installation.settings.landing / ".received" / "d1")
+    with pytest.raises(publish.ReleaseError, match="Delivery d1 is no longer kept"):
+        publish.rebuild(installation.settings, first.release_id, lambda there, build_id: None)
+
+
+def test_a_malformed_release_clock_is_named(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.seed(
+        "registers/release_clock.csv", [{"family": "*", "event": "regular", "date": "spring", "note": ""}]
+    )
+    installation.warehouse({("course", 2024): 99})
+    with pytest.raises(ValueError, match="release_clock.csv, line 2"):
+        installation.publish(installation.night(SECOND), DAY_2)
+
+
+def keep_delivery(settings, delivery_id: str) -> None:
+    folder = settings.landing / ".received" / delivery_id
+    folder.mkdir(parents=True)
+    (folder / "enrollment.csv").write_text("a\n1\n")
+    settings.evidence.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(
+        {
+            "delivery_id": [delivery_id], "submitter": ["lea_1"], "package": ["k12_annual"], "period": ["2024"],
+            "status": ["accepted"],
+        }
+    ).write_parquet(settings.evidence / "ledger.parquet")  # fmt: skip
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def pages(settings, build_id, release_dir, gate):
+    assert gate["outcome"] == "publish"
+    (release_dir / "site").mkdir()
+    (release_dir / "site" / "index.html").write_text("<!doctype html><title>Release</title>")
+
+
+def inventory(settings, out_csv):
+    out_csv.write_text("collection,element\nk12__student,surname\n")
