@@ -16,7 +16,7 @@ nightly = dg.define_asset_job(
 # What `p20w release rebuild` runs: the same steps, up to the files that a release is made from.
 candidate_job = dg.define_asset_job(
     "candidate",
-    selection=dg.AssetSelection.assets(["candidate", "marts"]).upstream(),
+    selection=dg.AssetSelection.assets(["candidate", "marts"]).upstream().required_multi_asset_neighbors(),
     executor_def=dg.in_process_executor,
 )
 

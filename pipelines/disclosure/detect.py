@@ -320,6 +320,7 @@ class _System:
                 break
             why = moved[column] & ((new_low == low[column]) | (new_high == high[column]))
             self.reason[column[why]] = row[why]
+        self.proven_low, self.proven_high = low, high
         return low, high
 
     def narrow(
@@ -404,8 +405,10 @@ class _System:
         """An exact value that tells nothing of a small group: 0 people, or n and more (with n and more beside them)."""
         if self.kind_of[variable] == "d":
             return value == 0 or value >= self.n_min
-        shown = self.published.d[self.cell_of[variable]]
-        return value >= self.n_min and shown >= 0 and shown - value >= self.n_min
+        cell = self.cell_of[variable]
+        shown = self.published.d[cell]
+        complement = shown - value if shown >= 0 else self.proven_low[self.var_c[cell]]
+        return value >= self.n_min and complement >= self.n_min
 
     def _combination(self, part: sparse.csr_matrix, position: int, rows: np.ndarray) -> str:
         """The sums and differences of equations that leave one unknown, as text."""
@@ -426,7 +429,7 @@ class _System:
         Every point a program returns is a table that the reader cannot exclude, so a cell whose values over the
         points already differ enough needs no further one.
         """
-        low, high = self.propagate()
+        low, high = self.proven_low, self.proven_high
         found, partly = [], 0
         by_block = np.argsort(self.block, kind="stable")
         by_row = np.argsort(self.row_block, kind="stable") if self.row_count else np.zeros(0, dtype=np.int64)

@@ -91,7 +91,8 @@ def cells(
     counted: COUNTED rows. groups: person_key, group_year and one column a breakdown; a person absent there is not
     reported. rounding: dollars to which a median is rounded, halves up.
     """
-    joined = counted.join(groups, on=["person_key", "group_year"], how="left") if groups.width > 2 else counted
+    needs_groups = any(breakdown != "all" for breakdown in breakdowns)
+    joined = counted.join(groups, on=["person_key", "group_year"], how="left") if needs_groups else counted
     place = ["subject_code", "organization_level", "organization_id_state", "cohort_year"]
     found = []
     for breakdown in breakdowns:

@@ -14,6 +14,7 @@ import polars as pl
 from pipelines.quality.recompute.cell import at_school_lea_state
 from pipelines.quality.recompute.source import Deliveries
 from pipelines.quality.recompute.window import covered_by_years, spring, window
+from schemas import collections
 
 HIGH_SCHOOL = ["09", "10", "11", "12"]
 COLLECTIONS = ["k12__student", "k12__enrollment", "k12__completion"]
@@ -135,10 +136,14 @@ def _graduates(deliveries: Deliveries, members: pl.DataFrame, ends: dict[int, da
 
 
 def birth_years(deliveries: Deliveries) -> pl.DataFrame:
-    """Birth year that most of a person's K-12 records say: person_key, birth_year."""
+    """Birth year that most of a person's records say, the earlier one of two as frequent: person_key, birth_year."""
+    said = [
+        deliveries.rows(name, "birth_year").drop_nulls("birth_year").select("person_key", "record_key", "birth_year")
+        for name, collection in collections().items()
+        if collection.has_person and "birth_year" in dict(collection.accepted_columns())
+    ]
     return (
-        deliveries.rows("k12__student", "birth_year")
-        .drop_nulls("birth_year")
+        pl.concat(said)
         .group_by("person_key", "birth_year")
         .agg(n=pl.col("record_key").n_unique())
         .sort("person_key", "n", "birth_year", descending=[False, True, False])
@@ -148,7 +153,7 @@ def birth_years(deliveries: Deliveries) -> pl.DataFrame:
 
 
 def first_diplomas(deliveries: Deliveries) -> pl.DataFrame:
-    """First regular or higher diploma of each person: person_key, cohort_year, award_date, school_id_state, lea_id_state."""
+    """First regular or higher diploma of each: person_key, cohort_year, award_date, school_id_state, lea_id_state."""
     regular = [
         row["diploma_type_code"]
         for row in deliveries.policy("policy/diploma_effect")
@@ -157,7 +162,12 @@ def first_diplomas(deliveries: Deliveries) -> pl.DataFrame:
     return (
         deliveries.with_lea(
             deliveries.rows(
-                "k12__completion", "school_year", "school_id_state", "lea_id_state", "diploma_type_code", "completion_date"
+                "k12__completion",
+                "school_year",
+                "school_id_state",
+                "lea_id_state",
+                "diploma_type_code",
+                "completion_date",
             )
         )
         .filter(pl.col("diploma_type_code").is_in(regular))

@@ -36,10 +36,7 @@ def college_going(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
     found = (
         graduates.select("person_key", "cohort_year")
         .join(terms, on="person_key")
-        .filter(
-            (pl.col("term_begin_date") <= end)
-            & (pl.coalesce("term_end_date", "term_begin_date") >= start)
-        )
+        .filter((pl.col("term_begin_date") <= end) & (pl.coalesce("term_end_date", "term_begin_date") >= start))
         .select("person_key")
         .unique()
         .with_columns(in_numerator=pl.lit(True))

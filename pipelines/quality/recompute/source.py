@@ -25,11 +25,13 @@ class Deliveries:
 
     settings: Settings
     links: pl.DataFrame
+    files: dict[str, list[Path]]
     _kept: dict = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
-    def files(self) -> dict[str, list[Path]]:
-        return active_files(self.settings)
+    @classmethod
+    def active(cls, settings: Settings, links: pl.DataFrame) -> Deliveries:
+        """The deliveries in use: accepted and not superseded."""
+        return cls(settings, links.select(pl.col("record_key", "person_key").cast(pl.Int64)), active_files(settings))
 
     def rows(self, collection: str, *columns: str) -> pl.DataFrame:
         """The named columns of every active row of a collection, plus ORIGIN and, for people, person_key.

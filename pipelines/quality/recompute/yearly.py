@@ -173,15 +173,20 @@ def highest_grade(deliveries: Deliveries) -> pl.DataFrame:
 
 
 def course_completion(deliveries: Deliveries) -> pl.DataFrame:
-    """One row a course result: pass or distinction of all results that were sent."""
+    """One row a course result, the course its subject: pass or distinction of all results that were sent."""
     rows = deliveries.with_institution(
-        deliveries.rows("postsecondary__course_result", "school_year", "institution_id", "course_result_code")
+        deliveries.rows(
+            "postsecondary__course_result", "school_year", "institution_id", "course_code", "course_result_code"
+        )
     )
     known = pl.col("course_result_code").is_not_null()
     passed = pl.col("course_result_code").is_in(["pass", "distinction"]).fill_null(False)
     return at(
         rows.filter(pl.col("institution_id").is_not_null()).with_columns(
-            cohort_year=pl.col("school_year"), in_denominator=known, in_numerator=passed
+            subject_code=pl.col("course_code"),
+            cohort_year=pl.col("school_year"),
+            in_denominator=known,
+            in_numerator=passed,
         ),
         "institution",
         pl.col("institution_id"),
@@ -199,9 +204,7 @@ def program_participation(deliveries: Deliveries) -> pl.DataFrame:
     for level, column in (("school", "school_id_state"), ("lea", "lea_id_state"), ("state", None)):
         place = ["organization"]
         here = pl.lit(deliveries.state_id) if column is None else pl.col(column)
-        present = (
-            enrolled.select("person_key", "school_year", organization=here).drop_nulls("organization").unique()
-        )
+        present = enrolled.select("person_key", "school_year", organization=here).drop_nulls("organization").unique()
         taking = (
             served.select("person_key", "school_year", "subject_code", organization=here)
             .drop_nulls("organization")
@@ -209,7 +212,10 @@ def program_participation(deliveries: Deliveries) -> pl.DataFrame:
             .with_columns(in_numerator=pl.lit(True))
         )
         everyone = pl.concat(
-            [present.join(programs, on="school_year"), taking.select("person_key", "school_year", *place, "subject_code")]
+            [
+                present.join(programs, on="school_year"),
+                taking.select("person_key", "school_year", *place, "subject_code"),
+            ]
         ).unique()
         delivered = present.select("school_year", *place).unique().with_columns(in_denominator=pl.lit(True))
         rows = (

@@ -125,10 +125,10 @@ def test_zeros_that_are_always_shown_narrow_what_is_hidden():
 
 
 def test_a_cell_with_too_few_possible_values_is_found():
-    # A4: a numerator between 0 and 1.
-    detection = attack([40, 20, 20], [(0, [1, 2])], n=[21, 1, 20], hide_n=[1, 2], bounds={1: (0, 20), 2: (0, 20)})
-    assert not told(detection, "residual", "d")
-    assert told(detection, None, "n")
+    # A4: of 23 in the numerator at most 20 are in one cell and at most 4 in the other, which so has 3 or 4.
+    detection = attack([40, 20, 20], [(0, [1, 2])], n=[23, 3, 20], hide_n=[1, 2], bounds={1: (0, 4), 2: (16, 20)})
+    assert not told(detection, "residual")
+    assert "between 3 and 4" in told(detection, "bounds", "n")[0]
 
 
 def test_bands_that_narrow_each_other_are_found():
@@ -167,7 +167,9 @@ def test_linear_programs_find_what_bounds_propagation_does_not():
 
 def test_an_inequality_that_only_all_ties_together_show_is_found_by_a_program():
     # x + y = 12, y + z = 12, x + z + w = 14 with w hidden beside a shown sum: x = z = 12 - y, so 2x <= 14: x < 10.
-    detection = attack([12, 12, 14, 6, 6, 6, 2], [(0, [3, 4]), (1, [4, 5]), (2, [3, 5, 6])], hide_d=[3, 4, 5, 6])
+    detection = attack(
+        [12, 12, 14, 6, 6, 6, 2], [(0, [3, 4]), (1, [4, 5]), (2, [3, 5, 6])], hide_d=[3, 4, 5, 6], hide_n=[0, 1, 2]
+    )
     assert told(detection, "program", "d")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,7 +13,9 @@ from disclosure_auditor import (
 from hypothesis import HealthCheck, given, settings, strategies
 
 from pipelines.disclosure.declare import declare, from_table
-from pipelines.disclosure.protect import protect, rows
+from pipelines.disclosure.detect import detect
+from pipelines.disclosure.protect import protect, publish, rows
+from pipelines.disclosure.suppress import Pattern
 from pipelines.settings import settings as project_settings
 
 QUIET = settings(
@@ -134,8 +138,11 @@ def test_the_published_reason_does_not_tell_primary_cells_from_partners():
 
 
 def test_two_secrets_choose_partners_differently_somewhere():
-    people = [("one", i % 3, "fm"[i % 2], "yz"[i % 9 > 0], i % 3 > 0) for i in range(360)]
-    declaration = declare(cube(people), organization(1, 3), GROUP, register("one"))
+    # School 0 has 5 girls; the girls of one of three nearly equal schools must be hidden with them.
+    size = {0: 5, 1: 40, 2: 41, 3: 42}
+    people = [("one", school, "f", "z", i % 2 > 0) for school, girls in size.items() for i in range(girls)]
+    people += [("one", school, "m", "z", i % 2 > 0) for school in size for i in range(60)]
+    declaration = declare(cube(people), organization(1, 4), GROUP, register("one"))
     patterns = {
         protect(declaration, POLICY, BANDS, bytes([key])).pattern.hide_n.tobytes() for key in range(12)
     }
@@ -184,24 +191,43 @@ def _linked(keys: list[tuple[str, ...]], values: list[int], sums: list[tuple[int
     return from_table(frame, ties)
 
 
-def _denominators_hold(declaration) -> None:
-    protected = protect(declaration, SMALL, SMALL_BANDS, b"key")
+def _people_hold(declaration, n_min: int, zero_rule: str) -> None:
+    """The published count table (only D matters) is safe, and hiding just its small cells was not."""
+    policy = replace(SMALL, minimum_count=n_min, accountability_minimum=n_min, zero_rule=zero_rule)
+    protected = protect(declaration, policy, SMALL_BANDS, b"key")
     assert not protected.detection.findings
-    people = [p for p in audit(declaration, protected.published, 3, 2) if not p.startswith(("n", "c", "residual of"))]
-    assert not people
-    assert (protected.pattern.hide_d & (declaration.d >= 3)).any()
+    of_people = [p for p in audit(declaration, protected.published, n_min, 2) if p.startswith(("d", "residual of people"))]
+    assert not of_people
 
 
-def test_three_singletons_in_a_row_are_protected():
+def _primary_only(declaration, n_min: int, zero_rule: str) -> list[str]:
+    policy = replace(SMALL, minimum_count=n_min, accountability_minimum=n_min, zero_rule=zero_rule)
+    small = (declaration.d >= 1) & (declaration.d < n_min)
+    pattern = Pattern(small, np.ones(len(small), bool), np.zeros(len(small), np.int8), small, small)
+    published = publish(declaration, pattern, SMALL_BANDS, policy)
+    found = detect(published, declaration.relation, declaration.nesting, n_min, 2).findings
+    return [finding.sentence for finding in found if finding.variable == "d"]
+
+
+@pytest.mark.parametrize("n_min", [3, 4, 5])
+@pytest.mark.parametrize("zero_rule", ["hideable", "shown"])
+def test_three_singletons_in_a_row_are_protected(n_min, zero_rule):
     content = _published_counterexample("usersupport135_three_singletons.csv")
     keys = [(row["var1"], row["var2"]) for row in content]
-    _denominators_hold(_linked(keys, [int(row["values"]) for row in content], [(0,), (1,), ()]))
+    declaration = _linked(keys, [int(row["values"]) for row in content], [(0,), (1,), ()])
+    # Three hidden cells that sum to 3, none of which can be 0: every one is 1.
+    assert _primary_only(declaration, 3, "shown")
+    _people_hold(declaration, n_min, zero_rule)
 
 
-def test_linked_tables_that_are_safe_alone_are_protected_together():
+@pytest.mark.parametrize("n_min", [3, 4, 5])
+def test_linked_tables_that_are_safe_alone_are_protected_together(n_min):
     content = _published_counterexample("usersupport136_linked_unsafe.csv")
     keys = [(row["region"], row["county"], row["group"]) for row in content]
-    _denominators_hold(_linked(keys, [int(row["n"]) for row in content], [(1, 2), (1,), (2,), ()]))
+    declaration = _linked(keys, [int(row["n"]) for row in content], [(1,), (2,), ()])
+    # County 2 hides K, L and M; the group BIG is L and M; so K is the difference.
+    assert any("exactly 3" in sentence for sentence in _primary_only(declaration, 4, "hideable"))
+    _people_hold(declaration, n_min, "hideable")
 
 
 def test_numbers_are_the_same_type_in_every_row():

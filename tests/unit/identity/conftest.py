@@ -10,7 +10,8 @@ from pipelines.identity.keys import record_keys
 from pipelines.identity.run import run_identity
 from pipelines.identity.vault import dbt_environment, open_vault
 from pipelines.settings import ROOT, child_environment, load
-from tests.unit.identity.five_sectors import state
+
+from .five_sectors import state
 
 # Planted into the population; found nowhere but inside the encrypted vault.
 CANARY = {"given_name": "Qzxwvgiven", "surname": "Qzxwvsurname", "ssn": "219438765", "student_id_state": "90817263540"}

@@ -11,7 +11,8 @@ from pipelines.identity.measure import measure_links, pair_rates
 from pipelines.identity.run import IdentityError, run_identity
 from pipelines.identity.vault import open_vault
 from pipelines.settings import ROOT, load
-from tests.unit.identity.conftest import CANARY, deliver, run_dbt
+
+from .conftest import CANARY, deliver, run_dbt
 
 BUILD = "20261121T000000-aaaa"
 
