@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines import writer_lock
 from pipelines.progress import say
 from pipelines.settings import Settings, child_environment
 
@@ -80,7 +81,7 @@ def ensure_manifest(settings: Settings) -> Path:
 def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> PhaseResult:
     """Run one phase. Failed tests and models are results, not errors; only a crash raises DbtCrashed."""
     target, select = PHASES[phase]
-    target_path = settings.work / "dbt" / phase
+    target_path = (settings.vault if target == "vault" else settings.work) / "dbt" / phase
     target_path.mkdir(parents=True, exist_ok=True)
     results = target_path / "run_results.json"
     results.unlink(missing_ok=True)
@@ -105,8 +106,13 @@ def command(settings: Settings, arguments: list[str], target: str, target_path: 
     return [
         sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments,
         "--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir), "--target", target,
-        "--target-path", str(target_path), "--log-path", str(settings.logs / "dbt"), "--vars", variables,
+        "--target-path", str(target_path), "--log-path", str(log_path(settings, target)), "--vars", variables,
     ]  # fmt: skip
+
+
+def log_path(settings: Settings, target: str) -> Path:
+    """Folder of dbt's log. In the vault an error may quote a value, so that log stays inside, and so do the results."""
+    return (settings.vault if target == "vault" else settings.logs) / "dbt"
 
 
 def environment(settings: Settings, secret: bool) -> dict[str, str]:
@@ -138,6 +144,7 @@ def _call(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        pass_fds=writer_lock.inherited(),
     ) as process:
         for line in process.stdout:
             tail = [*tail[-30:], line.rstrip()]
@@ -153,5 +160,5 @@ def _call(
     # In the vault dbt's own words could quote a value: only the place of the log is told.
     detail = "" if secret else "\n" + "\n".join(tail)
     raise DbtCrashed(
-        f"{label} stopped with exit code {process.returncode}; its log is in {settings.logs / 'dbt'}.{detail}"
+        f"{label} stopped with exit code {process.returncode}; its log is in {log_path(settings, target)}.{detail}"
     )

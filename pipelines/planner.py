@@ -53,11 +53,16 @@ def plan(settings: Settings) -> Plan:
     last = last_good(settings)
     if last is None:
         touched, reason = True, "no earlier complete build"
+    elif last.get("overwritten_by"):
+        touched, reason = True, f"build {last['overwritten_by']} did not run to its end"
     elif last["fingerprint"] == fingerprint:
         touched, reason = False, f"the same inputs as build {last['build_id']}"
     else:
         changed = sorted(name for name in parts if parts[name] != last.get("parts", {}).get(name))
         touched, reason = True, "changed: " + ", ".join(changed)
+    if touched and last is not None:
+        # From here on tables and candidate are no longer that build's, even if tonight stops half way.
+        _write(_last_good_file(settings), {**last, "overwritten_by": build_id})
     result = Plan(build_id, fingerprint, touched, reason)
     _write(settings.work / "plan.json", {**asdict(result), "parts": parts})
     return result
@@ -72,13 +77,22 @@ def read_plan(settings: Settings) -> Plan:
 
 def last_good(settings: Settings) -> dict | None:
     """Build id, fingerprint and parts of the last build that ran to its end, or None."""
-    path = settings.evidence / "last_good_build.json"
+    path = _last_good_file(settings)
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def mark_good(settings: Settings) -> None:
-    """Record that this night ran to its end, so that an unchanged one costs nothing."""
-    _write(settings.evidence / "last_good_build.json", json.loads((settings.work / "plan.json").read_text()))
+    """Record that this night ran to its end, so that an unchanged one costs nothing.
+
+    A night that changed nothing made no evidence of its own: the build before it stays the last good one.
+    """
+    made = json.loads((settings.work / "plan.json").read_text())
+    if made["is_touched"]:
+        _write(_last_good_file(settings), made)
+
+
+def _last_good_file(settings: Settings) -> Path:
+    return settings.evidence / "last_good_build.json"
 
 
 def input_parts(settings: Settings) -> dict[str, str]:

@@ -53,6 +53,11 @@ def release(settings: Settings) -> None:
         os.close(descriptor)
 
 
+def inherited() -> tuple[int, ...]:
+    """Descriptors to hand to a child that writes: should we be killed, the right is free when the child has ended."""
+    return tuple(_held.values())
+
+
 def is_held_elsewhere(settings: Settings) -> bool:
     """True when another process writes now: a sensor then skips its tick."""
     if str(settings.writer_lock) in _held:

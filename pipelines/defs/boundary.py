@@ -32,7 +32,7 @@ def step(name: str) -> Iterator[Settings]:
         say(f"{name}: {time.monotonic() - started:.1f} s")
     except Exception as error:
         if type(error).__module__.startswith(OWN_ERRORS):
-            raise
+            raise error from None  # what it was made from has words of its own
         kept = _keep(configuration, name, error)
         raise StepFailed(
             f"The step '{name}' failed with {type(error).__name__}. {kept} The night can be started again as it is."

@@ -59,7 +59,7 @@ def load_bands(path: Path, policy: Policy, as_of: date) -> Bands:
     Raises ValueError naming file and row when bands overlap, leave a gap, start below or above minimum_count, or are
     so narrow that a numerator inside has fewer possible values than interval_width.
     """
-    rows: list[tuple[date, int, str, int, int, int, int]] = []
+    rows: list[tuple[date, int, str, int, int, int]] = []
     with path.open(newline="", encoding="utf-8") as handle:
         for number, row in enumerate(csv.DictReader(handle), start=2):
             where = f"{path.name}, row {number}"
@@ -68,20 +68,23 @@ def load_bands(path: Path, policy: Policy, as_of: date) -> Bands:
                 continue
             first = _whole(row, "denominator_low", where)
             last = OPEN_END if not (row["denominator_high"] or "").strip() else _whole(row, "denominator_high", where)
-            rows.append((effective, first, where, last, _share(row, "low_share", where), _share(row, "high_share", where), number))
+            low, high = _share(row, "low_share", where), _share(row, "high_share", where)
+            rows.append((effective, first, where, last, low, high))
     if not rows:
         raise ValueError(f"{path.name}: no rate band is in force on {as_of}. Add the rows.")
     newest = max(row[0] for row in rows)
     chosen = sorted(row for row in rows if row[0] == newest)
     expected = policy.minimum_count
-    for _, first, where, last, low, high, _ in chosen:
+    for _, first, where, last, low, high in chosen:
         if first != expected:
             raise ValueError(
                 f"{where}: denominator_low is {first} but must be {expected}: bands start at minimum_count "
                 "and follow each other without gap or overlap."
             )
         if last < first or not 0 < low < high < SCALE:
-            raise ValueError(f"{where}: a band needs denominator_low <= denominator_high and 0 < low_share < high_share < 1.")
+            raise ValueError(
+                f"{where}: a band needs denominator_low <= denominator_high and 0 < low_share < high_share < 1."
+            )
         values = min(low * first // SCALE, first - -((-high * first) // SCALE)) + 1
         if values < policy.interval_width:
             raise ValueError(

@@ -106,9 +106,9 @@ def from_table(
     For linked tables that are not organization x group, such as the ones agencies send to have checked.
     """
     frame = cells.with_columns(
-        level_rank=pl.lit(0, pl.Int64) if "level_rank" not in cells.columns else pl.col("level_rank"),
-        breakdown_code=pl.lit("") if "breakdown_code" not in cells.columns else pl.col("breakdown_code"),
-        label=pl.lit("cell ") + pl.int_range(pl.len()).cast(pl.String) if "label" not in cells.columns else pl.col("label"),
+        level_rank=pl.lit(0, pl.Int64),
+        breakdown_code=pl.lit(""),
+        label=pl.lit("cell ") + pl.int_range(pl.len()).cast(pl.String),
     )
     members = pl.DataFrame(
         {

@@ -80,20 +80,24 @@ def detect(
     block_limit: int = 5_000,
     single_limit: int = 1_500,
     clean: set[bytes] | None = None,
+    stop_early: bool = False,
 ) -> Detection:
     """Everything that `published` gives away. Linear programs only when `programs` and nothing was found before.
 
+    `stop_early`: the cheap attacks first, the others only when those find nothing (for a table still being repaired).
     A block of more than `block_limit` unknowns gets no program; of more than `single_limit` only the joint ones.
-    `clean` remembers the blocks that programs cleared, so that an unchanged block costs nothing the next time.
+    `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time.
     """
+    clean = set() if clean is None else clean
     system = _System(published, relation, nesting, minimum_count, interval_width)
     result = Detection(hidden_count=int((published.n == UNKNOWN).sum()))
     result.findings += system.residuals()
     result.findings += system.narrow(*system.propagate(), "bounds")
-    result.findings += system.determined()
+    if not (stop_early and result.findings):
+        result.findings += system.determined(clean)
     result.blocks, result.largest_block = system.block_sizes()
     if programs and not result.findings:
-        found, partly = system.programs(block_limit, single_limit, set() if clean is None else clean)
+        found, partly = system.programs(block_limit, single_limit, clean)
         result.findings += found
         result.partly_solved_blocks = partly
     return result
@@ -156,13 +160,14 @@ class _System:
         touches_d[tie[self.hidden_d[cell]]] = True
         shown_d = np.where(self.hidden_d, 0, self.published.d)
         shown_n = np.where(self.hidden_n, 0, self.shown_n)
+        shown_c = shown_d - shown_n  # D itself where only N is hidden: C = D - N
         residual_c = self.relation.residual_d - self.relation.residual_n
         # C is D - N where D is shown, and a variable of its own elsewhere. Its rows add nothing linear, but a
         # reader who adds up "everyone but" gets tighter bounds than from N alone.
         for kind, variable, known, residual, use in (
             ("d", self.var_d, shown_d, self.relation.residual_d, touches_d),
             ("n", self.var_n, shown_n, self.relation.residual_n, self.relation.in_numerator),
-            ("c", self.var_c, shown_d - shown_n, residual_c, self.relation.in_numerator & touches_d),
+            ("c", self.var_c, shown_c, residual_c, self.relation.in_numerator & touches_d),
         ):
             inside = use[tie]
             t, c, s = tie[inside], cell[inside], sign[inside]
@@ -175,10 +180,7 @@ class _System:
                 column[turned] = self.var_n[c[turned]]
                 value[turned] *= -1
                 open_ = column >= 0
-                shown = np.where(self.hidden_d[c], 0, self.published.d[c] - shown_n[c])
-            else:
-                shown = known[c]
-            total = np.bincount(t, weights=s * shown, minlength=self.relation.count)
+            total = np.bincount(t, weights=s * known[c], minlength=self.relation.count)
             alive = np.zeros(self.relation.count, dtype=bool)
             alive[t[open_]] = True
             ids = np.flatnonzero(alive)
@@ -187,10 +189,8 @@ class _System:
 
     def _identity_rows(self, at_d: np.ndarray) -> None:
         """D - N - C = 0 where D is hidden (N is hidden there, always)."""
-        if len(at_d):
-            self.hidden_d_without_n = at_d[self.var_n[at_d] < 0]
-            if self.hidden_d_without_n.size:
-                raise ValueError("A published numerator stands beside a hidden denominator: hide it too.")
+        if (self.var_n[at_d] < 0).any():
+            raise ValueError("A published numerator stands beside a hidden denominator: hide it too.")
         count = len(at_d)
         row = np.tile(np.arange(count), 3)
         column = np.concatenate([self.var_d[at_d], self.var_n[at_d], self.var_c[at_d]])
@@ -365,7 +365,7 @@ class _System:
             terms.append(("+ " if value > 0 else "- ") + name)
         return f"{' '.join(terms).removeprefix('+ ')} = {int(self.right[row])}"
 
-    def determined(self) -> list[Finding]:
+    def determined(self, clean: set[bytes]) -> list[Finding]:
         """Cells that the equations alone fix, by vanishing entries of random null vectors, block by block."""
         found = []
         use = np.array([kind in ("d", "n") for kind, _ in self.row_text], dtype=bool)
@@ -386,19 +386,23 @@ class _System:
             variables = order_v[edge_v[block] : edge_v[block + 1]]
             rows = order_r[edge_r[block] : edge_r[block + 1]]
             part = equations[rows][:, variables]
+            mark = hashlib.blake2b(digest_size=16)
+            for array in (self.cell_of[variables], self.kind_of[variables], part.indptr, part.indices, part.data):
+                mark.update(np.ascontiguousarray(array).tobytes())
+            if mark.digest() in clean:
+                continue
             fixed, solution = _fixed(part, right[rows], generator)
+            if not fixed.any():
+                clean.add(mark.digest())
             for position in np.flatnonzero(fixed):
                 variable = variables[position]
                 value = round(float(solution[position]))
                 if self._harmless(variable, value):
                     continue
-                sentence = (
-                    f"{_name(str(self.kind_of[variable]))} of {self.published.label[self.cell_of[variable]]} is exactly "
-                    f"{value}: {self._combination(part, position, row_id[rows])}."
-                )
-                found.append(
-                    Finding("determined", str(self.kind_of[variable]), int(self.cell_of[variable]), -1, sentence)
-                )
+                kind, label_ = str(self.kind_of[variable]), self.published.label[self.cell_of[variable]]
+                combination = self._combination(part, position, row_id[rows])
+                sentence = f"{_name(kind)} of {label_} is exactly {value}: {combination}."
+                found.append(Finding("determined", kind, int(self.cell_of[variable]), -1, sentence))
         return found
 
     def _harmless(self, variable: int, value: int) -> bool:

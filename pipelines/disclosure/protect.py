@@ -103,7 +103,8 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
     for round_ in range(policy.repair_rounds + 1):
         published = publish(declaration, pattern, bands, policy)
         detection = detect(
-            published, declaration.relation, declaration.nesting, policy.minimum_count, policy.interval_width, clean=clean
+            published, declaration.relation, declaration.nesting, policy.minimum_count, policy.interval_width,
+            clean=clean, stop_early=round_ < policy.repair_rounds,
         )
         if not detection.findings or round_ == policy.repair_rounds:
             break
@@ -315,7 +316,8 @@ def _write_table(warehouse: duckdb.DuckDBPyConnection, table: pl.DataFrame) -> N
     fixed |= {name: f"t.{name}::DECIMAL(15,0) * 0.000001::DECIMAL(9,6)" for name in MILLIONTHS}
     select = ", ".join(f"CAST({fixed.get(c, 't.' + c)} AS {kind}) AS {c}" for c, kind in COLUMNS.items())
     order = (
-        "indicator_code, subject_code, cohort_year, organization_level, organization_id_state, breakdown_code, group_code"
+        "indicator_code, subject_code, cohort_year, organization_level, organization_id_state, "
+        "breakdown_code, group_code"
     )
     warehouse.register("protected_rows", table.to_arrow())
     try:
@@ -365,9 +367,8 @@ def _checks(protected: Protected, official: pl.DataFrame) -> list[dict]:
     detection, declaration = protected.detection, protected.declaration
     families = ";".join(official["indicator_code"].to_list())
     if not declaration.cells.height:
-        return [
-            _check("detection", "not_applicable", 0, 0, "There is no official table to protect in this build.", families)
-        ]
+        message = "There is no official table with a closed window to protect in this build."
+        return [_check("detection", "not_applicable", 0, 0, message, families)]
     found = Counter(finding.rule for finding in detection.findings)
     hidden = detection.hidden_count
     words = {

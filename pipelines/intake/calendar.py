@@ -194,7 +194,7 @@ def _row(place, rule, line, is_waiting, today, feeds) -> StatusRow:
 def _delivered(settings: Settings) -> dict[tuple[str, str, str], dict]:
     """(submitter, package, period) → what is in use of it, and whether its newest delivery was refused."""
     book = ledger.read(settings)
-    taken = book.filter(pl.col("status").is_in(["accepted", "superseded", "destroyed"])).select("delivery_id").unique()
+    taken = book.filter(pl.col("status").is_in(ledger.TAKEN)).select("delivery_id").unique()
     # A file or delivery that only repeats one taken in says nothing about where the period stands.
     is_repeat = pl.col("status") == "duplicate_delivery"
     lines = pl.concat([book.filter(~is_repeat), book.filter(is_repeat).join(taken, on="delivery_id", how="anti")])

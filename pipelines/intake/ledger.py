@@ -63,6 +63,8 @@ LEDGER_RULE = {
     "message": pl.String,
     "failing_count": pl.Int64,
 }
+# Deliveries whose records were read and counted, in use or not.
+TAKEN = ("accepted", "awaiting_certification", "superseded", "destroyed")
 TABLES = {"ledger": LEDGER, "ledger_collection": LEDGER_COLLECTION, "ledger_rule": LEDGER_RULE}
 
 
@@ -81,9 +83,11 @@ def record(settings: Settings, lines: pl.DataFrame, collections: pl.DataFrame, r
     """Replace the lines of the deliveries named in `lines`, and set what they supersede.
 
     `lines`, `collections` and `rules` have the columns of the three tables. A delivery with an accepted file
-    supersedes every other accepted delivery of its submitter, package and period.
+    supersedes every other accepted delivery of its submitter, package and period; a preliminary one that comes after
+    a certified one waits until it is certified itself, because annual figures are counted from certified deliveries.
     """
     ledger = read(settings)
+    lines = _await_certification(ledger, lines)
     delivered = lines["delivery_id"].unique().implode()
     new = {"ledger_collection": collections, "ledger_rule": rules}
     for table, addition in new.items():
@@ -115,6 +119,27 @@ def append(settings: Settings, lines: pl.DataFrame) -> None:
     _write(settings, pl.concat([read(settings), lines.select(list(LEDGER)).cast(LEDGER)]))
 
 
+def _await_certification(ledger: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """`lines` with the status `awaiting_certification` where a certified delivery of another content is in use."""
+    place = ["submitter", "package", "period"]
+    certified = (
+        ledger.filter((pl.col("status") == "accepted") & (pl.col("certification") == "certified"))
+        .join(lines.select("delivery_id").unique(), on="delivery_id", how="anti")
+        .select(*place, is_certified_in_use=pl.lit(True))
+        .unique()
+    )
+    waits = (
+        (pl.col("status") == "accepted")
+        & (pl.col("certification") == "preliminary")
+        & pl.col("is_certified_in_use").fill_null(False)
+    )
+    return (
+        lines.join(certified, on=place, how="left", maintain_order="left")
+        .with_columns(status=pl.when(waits).then(pl.lit("awaiting_certification")).otherwise(pl.col("status")))
+        .drop("is_certified_in_use")
+    )
+
+
 def _supersede(others: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     place = ["submitter", "package", "period"]
     newer = lines.filter(pl.col("status") == "accepted").select(*place, is_newer=pl.lit(True)).unique()
@@ -141,7 +166,7 @@ def ledger_balances(settings: Settings) -> list[str]:
     """
     ledger = read(settings)
     violations = []
-    counted = ledger.filter(pl.col("status").is_in(["accepted", "superseded", "destroyed"])).with_columns(
+    counted = ledger.filter(pl.col("status").is_in(TAKEN)).with_columns(
         accounted=pl.sum_horizontal(COUNTS)
     )
     for row in counted.filter(pl.col("accounted").ne_missing(pl.col("delivered_count"))).iter_rows(named=True):

@@ -198,7 +198,7 @@ def _fate(delivery: Delivery, book: pl.DataFrame, registers: str) -> str:
     statuses = set(lines["status"])
     if not statuses:
         return "new"
-    if statuses & {"accepted", "destroyed"}:
+    if statuses & {"accepted", "awaiting_certification", "destroyed"}:
         return "known"
     if "superseded" in statuses:
         return "returned"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +19,7 @@ from pipelines.reports.lineage import Lineage
 from pipelines.reports.page import write
 from pipelines.reports.site import seed
 from pipelines.settings import Settings
-from schemas.elements import ELEMENTS
+from schemas.elements import ELEMENTS, Element
 
 COLUMNS = [
     "collection", "element", "definition", "ceds_id", "purpose", "benefit", "legal_citation", "mandate",
@@ -26,22 +27,21 @@ COLUMNS = [
     "read_by_models", "read_by_marts", "limitations", "last_reviewed", "decision",
 ]  # fmt: skip
 NO_PURPOSE = "no current purpose"
+OTHER_USES = ("row checks", "row key")
+ENOUGH_ROWS = 100  # fewer accepted rows, and a share of them would speak of single people
 
 
 def inventory(settings: Settings) -> list[dict[str, str]]:
-    """Rows of the inventory, those to decide on first. `completeness` is a share 0–1 of accepted rows, coarse."""
+    """Rows of the inventory, those to decide on first. Columns as `COLUMNS`, every value text."""
     register = registered(settings)
     lineage = Lineage.of_night(settings)
-    rows = []
+    rows: list[dict[str, str]] = []
     for name, collection in sorted(schemas.collections().items()):
         filled, years = completeness(settings, name)
         for field in collection.fields:
             element = ELEMENTS[field.element]
             declared = register.get((name, element.name)) or register.get((name, "*")) or defaultdict(str)
             models, marts = readers(lineage, collection, element)
-            status = declared["status"] or "maintained"
-            if status == "maintained" and not models:
-                status = NO_PURPOSE
             rows.append(
                 {
                     "collection": name,
@@ -58,7 +58,7 @@ def inventory(settings: Settings) -> list[dict[str, str]]:
                     "last_year": str(years[1]) if years else "",
                     "completeness": filled.get(element.name, ""),
                     "retention": declared["retention"],
-                    "status": status,
+                    "status": status(declared["status"] or "maintained", models, marts),
                     "read_by_models": ";".join(models),
                     "read_by_marts": ";".join(marts),
                     "limitations": declared["limitations"],
@@ -66,7 +66,22 @@ def inventory(settings: Settings) -> list[dict[str, str]]:
                     "decision": declared["decision"],
                 }
             )
-    return sorted(rows, key=lambda row: (not needs_decision(row), row["collection"], row["element"]))
+    return sorted(rows, key=rank)
+
+
+def status(declared: str, models: list[str], marts: list[str]) -> str:
+    """The register's status, unless nothing that leaves, links or checks reads the element.
+
+    A model on the way that no published table follows from is no purpose.
+    """
+    serves = bool(marts) or any(model in OTHER_USES or model.startswith("int_linkage__") for model in models)
+    return NO_PURPOSE if declared == "maintained" and not serves else declared
+
+
+def rank(row: dict[str, str]) -> tuple:
+    """Order: without authority or purpose, then read by nobody, then all others; by collection and element."""
+    without_reason = not row["legal_citation"] or not row["purpose"]
+    return (not without_reason, row["status"] != NO_PURPOSE, row["collection"], row["element"])
 
 
 def needs_decision(row: dict[str, str]) -> bool:
@@ -74,13 +89,23 @@ def needs_decision(row: dict[str, str]) -> bool:
     return not row["legal_citation"] or not row["purpose"] or row["status"] == NO_PURPOSE
 
 
-def readers(lineage: Lineage, collection: schemas.Collection, element) -> tuple[list[str], list[str]]:
-    """Models and marts that read an element. Linkage and checks of quality count as use."""
-    models, marts = lineage.readers(f"stg_{collection.name}", element.name)
-    if element.identity_field or element.key_map in {"employer", "provider"}:
-        models = ["linkage", *models]
-    if any(element.name in rule.columns for rule in collection.rules) or element.name in collection.key:
-        models = [*models, "row checks"]
+def readers(lineage: Lineage, collection: schemas.Collection, element: Element) -> tuple[list[str], list[str]]:
+    """Models and marts that read an element, itself or what intake makes of it: the vault's identifiers, a key, a year.
+
+    Linkage and row checks count as use; telling rows apart (the key of the collection) does too.
+    """
+    origins = [(collection.name, element.name)]
+    if element.identity_field:
+        origins.append(("identity_record", element.identity_field))
+    if element.name in {"birth_date", "birth_month"}:
+        origins.append((collection.name, "birth_year"))
+    if element.key_map in {"employer", "provider"}:
+        origins.append((collection.name, f"{element.key_map}_key"))
+    models, marts = lineage.readers(origins)
+    if any(element.name in rule.columns for rule in collection.rules):
+        models.append("row checks")
+    if element.name in collection.key:
+        models.append("row key")
     return models, marts
 
 
@@ -89,10 +114,10 @@ def registered(settings: Settings) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def completeness(settings: Settings, name: str) -> tuple[dict[str, str], tuple[int, int] | None]:
-    """Share of accepted rows with a value, by element, and first and last school year.
+    """Share of accepted rows with a value (0.0 to 1.0 in tenths), by element, and first and last school year.
 
-    In steps of a tenth: an exact share of a small collection would tell about single people. Identifiers, which are
-    in the vault, are left empty.
+    In tenths and for `ENOUGH_ROWS` rows only: an exact share, or one of few rows, would tell about single people.
+    Identifiers, which are in the vault, are left empty.
     """
     frame = pl.concat([pl.scan_parquet(path) for path in views.active_files(settings)[name]], how="vertical_relaxed")
     columns = [each for each in frame.collect_schema().names() if each in ELEMENTS]
@@ -102,12 +127,19 @@ def completeness(settings: Settings, name: str) -> tuple[dict[str, str], tuple[i
             pl.col("school_year").min().alias("#first"),
             pl.col("school_year").max().alias("#last"),
         ]
-        + [pl.col(each).is_not_null().mean().alias(each) for each in columns]
+        + [pl.col(each).count().alias(each) for each in columns]
     ).collect()
     row = summary.row(0, named=True)
-    if not row["#rows"]:
-        return {}, None
-    return {each: f"{round(row[each], 1):.1f}" for each in columns}, (row["#first"], row["#last"])
+    total = row["#rows"]
+    years = (row["#first"], row["#last"]) if total and row["#first"] is not None else None
+    if total < ENOUGH_ROWS:
+        return {}, years
+    return {each: tenths(row[each], total) for each in columns}, years
+
+
+def tenths(count: int, total: int) -> str:
+    """A share as text with one decimal, halves up."""
+    return str((Decimal(count) / Decimal(total)).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def build_inventory(settings: Settings, out_csv: Path) -> int:

@@ -1,28 +1,131 @@
-"""How a published value reads on a page, and the plain words for why one is hidden.
+"""How published values, codes and ids read on a page: plain words, and the reason why a value is hidden.
 
-What does not belong here: deciding what is hidden (`disclosure/`, `release/`).
+What belongs here: words. What does not: deciding what is hidden (`disclosure/`, `release/`), and names that a register
+or a collection's declaration already holds.
 """
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_UP, Decimal
 
+# value_status of a row without a number → (mark, what a screen reader says, sentence below the table).
 HIDDEN = {
-    "suppressed": ("*", "Not shown, so that no student can be recognized."),
-    "window_open": ("…", "Not known yet: the time in which this is counted has not passed for every source."),
-    "incomplete": ("†", "Incomplete: a delivery that this number needs is missing or failed its checks."),
-    "not_applicable": ("–", "Does not apply, or the source does not hold it."),
-    "no_students": ("0 students", "There were no students in this group."),
-    "withdrawn": ("‡", "Withdrawn at a revision."),
+    "suppressed": ("*", "not shown", "Not shown, so that nobody can be recognized."),
+    "window_open": ("…", "not known yet", "Not known yet."),
+    "incomplete": ("†", "incomplete", "Incomplete: a delivery that this number needs is missing or failed its checks."),
+    "not_applicable": ("–", "does not apply", "Does not apply here, or the source does not hold it."),
+    "no_students": ("none", "none", "There was nobody in this group."),
+    "withdrawn": ("‡", "withdrawn", "Withdrawn at a revision."),
 }
+ABSENT = ("–", "nothing published", "Nothing is published here.")
+# A group that is small and one hidden to protect a small one read alike: the difference would tell which is small.
+_PROTECTED = "The group is small, or the number would give away a small group"
 REASONS = {
-    "small_group": "the group is too small",
-    "complementary": "showing it would give away another, smaller group",
-    "band": "the exact share would tell about too few students, so a range is shown",
-    "few_employers": "too few employers stand behind it",
-    "window_open": "the time in which this is counted has not passed",
+    "": "",
+    "small_group": _PROTECTED,
+    "complementary": _PROTECTED,
+    "band": "The exact share would tell about too few people, so a range is shown",
+    "few_employers": "Too few employers stand behind it",
+    "window_open": "The time in which this is counted has not passed, or not every source has sent it",
 }
 LEVELS = {"state": "State", "lea": "District", "school": "School", "institution": "Institution", "provider": "Provider"}
+BREAKDOWNS = {
+    "all": "All",
+    "gender": "Gender",
+    "race_ethnicity_2007": "Race and ethnicity (federal categories of 2007)",
+    "race_ethnicity_2024": "Race and ethnicity (federal categories of 2024)",
+    "disability": "Disability",
+    "english_learner": "English learners",
+    "economic_disadvantage": "Economic disadvantage",
+    "homeless": "Homelessness",
+    "foster_k12": "Foster care, as schools record it",
+    "foster_child_welfare": "Foster care, as the child welfare agency records it",
+    "migrant": "Migrant students",
+    "gender_x_disability": "Gender and disability",
+    "prior_early_childhood": "Early childhood program before kindergarten",
+}
+ATTRIBUTIONS = {
+    "each_school": "Each {level} counts its own students, so that a person may count at several.",
+    "once_per_level": "Everyone counts once here, however many schools they attended.",
+    "one_school": "Everyone counts at one school only, and once in its district and the state.",
+}
+CERTIFICATION = {
+    "certified": "Only deliveries that their sender has certified are counted.",
+    "latest": "The latest delivery is counted, certified or not.",
+}
+DIRECTIONS = {"higher_is_better": "Higher is better.", "lower_is_better": "Lower is better.", "neutral": ""}
+LEADING = {"leading": "It can still be acted on (a leading indicator).", "lagging": "It tells of an outcome (lagging)."}
+PROTECTION = {
+    "official": "Numbers are exact where they are shown; those of small groups are hidden or given as a range.",
+    "perturbed": "Small random changes protect every number here, so that parts need not add up to their total; "
+    "those of small groups are hidden.",
+}
+DECISIONS = {"publish": "Published", "hold": "Held", "refuse": "Not published"}
+GATE_REASONS = {
+    "evidence_absent": "Evidence is missing: not every check was run",
+    "evidence_unreadable": "The recorded evidence could not be read",
+    "disclosure_finding": "A protected number could be worked out",
+    "shared_core_failed": "A check failed on people, links or organizations, on which every number rests",
+    "skipped_because_of_failure": "A check was skipped because something before it failed",
+    "delivery_missing_or_failing": "A delivery is missing or was refused",
+    "delivery_below_quality": "Too many rows of a delivery are in quarantine",
+    "implausible": "The numbers are implausible",
+    "release_rule_failed": "A rule of release failed",
+    "check_failed": "A check failed",
+    "not_in_candidate": "The table was not built",
+    "nothing_released_before": "It has to be held, and there is no earlier release to fall back on",
+}
+CHECKS = {
+    "quarantine_share": "Share of rows in quarantine",
+    "type_share": "Values of the wrong type",
+    "repeated_row": "Rows that repeat another one",
+    "other_period": "Rows of another school year",
+    "delivered": "Delivered on time",
+    "refused": "File refused whole",
+    "sent_twice": "Sent twice, unchanged",
+    "not_collected": "A file that no collection takes",
+    "certification_note": "Certification note that cannot be read",
+    "in_force": "An agreement in force",
+    "destroy_by": "Destroyed by the agreed date",
+    "balance": "Every source record is accounted for",
+    "breakdowns_present": "Every breakdown is there",
+    "key_conflict": "Rows with the same key that differ",
+    "program_coverage": "Every hidden number tried by linear programs",
+    "run_results_recorded": "Results of the night's models are there",
+}
+SEVERITIES = {"error": "Stops publication", "warn": "Warning"}
+STATUSES = {"fail": "failed", "error": "could not run", "skipped": "skipped", "warn": "warning"}
+DELIVERY = {"late": "Late", "rejected": "Refused", "expected": "Expected", "received": "Received"}
+PRIVACY = {
+    "direct": "Identifies a person",
+    "indirect": "Could help to identify",
+    "sensitive": "Sensitive",
+    "open": "Open",
+}
+METRICS = {
+    "precision": "Links found that are right",
+    "recall_linkable": "Linkable pairs that were found",
+    "linkable_share": "True pairs that carry enough to be linked",
+    "recall_all": "True pairs that were found",
+    "conflict": "Records in conflict with their person",
+    "not_determined": "Records left without a person",
+    "over_merge_two_birth_dates": "People with two birth dates",
+    "over_merge_two_ssns": "People with two Social Security numbers",
+    "over_merge_two_student_ids": "People with two state student ids in a year",
+    "under_link_ssns": "Social Security numbers on two people",
+    "under_link_student_ids": "State student ids on two people",
+    "person_count": "People with a record here",
+    "record_count": "Distinct records",
+}
+TABLES = {
+    "mart_indicator__organization": "Indicators by organization",
+    "mart_transition__early_childhood__kindergarten": "From early childhood programs to kindergarten",
+    "mart_transition__high_school__college": "From high school to college",
+    "mart_transition__college__work": "From college to work",
+    "mart_institution": "Postsecondary institutions",
+    "mart_availability": "What sources hold and lack",
+}
 
 
 def percent(rate: object) -> str:
@@ -30,26 +133,62 @@ def percent(rate: object) -> str:
     return f"{(Decimal(str(rate)) * 100).quantize(Decimal('0.1'), ROUND_HALF_UP)}%"
 
 
+def count(number: object) -> str:
+    """A whole number with thousands separated; nothing for None."""
+    return "" if number is None else f"{number:,}"
+
+
+def school_year(year: int | None) -> str:
+    """A spring year as people name the school year: 2026 → 2025–26; nothing for None."""
+    return "" if year is None else f"{year - 1}–{year % 100:02d}"
+
+
+def period(text: str) -> str:
+    """A delivery's period: a school year, or a quarter of a calendar year; anything else as it is."""
+    if re.fullmatch(r"\d{4}", text):
+        return school_year(int(text))
+    if quarter := re.fullmatch(r"(\d{4})Q([1-4])", text):
+        return f"quarter {quarter[2]} of {quarter[1]}"
+    return text
+
+
+def years(found: list[int]) -> str:
+    """School years as spans: 2019, 2020, 2022 → 2018–19 to 2019–20, 2021–22."""
+    spans: list[list[int]] = []
+    for year in sorted(set(found)):
+        if spans and year == spans[-1][1] + 1:
+            spans[-1][1] = year
+        else:
+            spans.append([year, year])
+    return ", ".join(
+        school_year(first) if first == last else f"{school_year(first)} to {school_year(last)}" for first, last in spans
+    )
+
+
 def value(row: dict | None, value_kind: str) -> dict[str, str]:
-    """Text, kind and explanation of one published row; a row that is not there reads as nothing published."""
+    """Text, spoken words, status and explanation of one published row; no row reads as nothing published."""
     if row is None:
-        return {"text": "–", "status": "absent", "why": "Nothing is published here."}
+        mark, spoken, sentence = ABSENT
+        return {"text": mark, "spoken": spoken, "status": "absent", "why": sentence}
     status = row["value_status"]
     reason = REASONS.get(row.get("suppression_reason") or "", "")
     if status not in {"shown", "banded"}:
-        mark, sentence = HIDDEN.get(status, ("–", status))
-        return {"text": mark, "status": status, "why": f"{sentence[:-1]}: {reason}." if reason else sentence}
-    if value_kind == "count":
-        text = f"{row['numerator_count']:,}" if row["numerator_count"] is not None else "–"
-    elif status == "banded":
-        text = row["rate_label"]
-    elif row["rate"] is not None:
-        text = percent(row["rate"])
-    elif row["numerator_count"] is not None:
-        text = f"{row['numerator_count']:,}"
-    else:
-        text = "*"
-    return {"text": text, "status": status, "why": f"A range: {reason}." if status == "banded" else ""}
+        mark, spoken, _ = HIDDEN.get(status, ("–", sentence_case(status), ""))
+        return {"text": mark, "spoken": spoken, "status": status, "why": explanation(status, reason)}
+    if status == "banded":
+        return {"text": row["rate_label"], "spoken": "", "status": status, "why": f"{reason}." if reason else ""}
+    number = row["numerator_count"] if value_kind == "count" else row["rate"]
+    if number is None:
+        mark, spoken, sentence = HIDDEN["not_applicable"]
+        return {"text": mark, "spoken": spoken, "status": "not_applicable", "why": sentence}
+    text = count(number) if value_kind == "count" else percent(number)
+    return {"text": text, "spoken": "", "status": status, "why": ""}
+
+
+def explanation(status: str, reason: str = "") -> str:
+    """The sentence for a hidden value. `reason`: words of `REASONS`, added where they say more."""
+    sentence = HIDDEN[status][2] if status in HIDDEN else f"{sentence_case(status)}."
+    return f"{sentence} {reason}." if reason else sentence
 
 
 def amount(row: dict | None) -> str:
@@ -58,5 +197,26 @@ def amount(row: dict | None) -> str:
 
 
 def people(row: dict | None) -> str:
-    """The number of people behind a row, or an empty text."""
-    return "" if row is None or row.get("denominator_count") is None else f"{row['denominator_count']:,}"
+    """The number of people behind a row, or an empty text; nobody needs no number."""
+    return "" if row is None or not row.get("denominator_count") else count(row["denominator_count"])
+
+
+def sentence_case(code: str) -> str:
+    """A code as words: `every_named_organization` → Every named organization."""
+    words = re.sub(r"[_|]+", " ", code).strip()
+    return words[:1].upper() + words[1:]
+
+
+def check(check_id: str) -> str:
+    """A check in words, without the table it is about: the register and the collection name that."""
+    rule = check_id.rsplit(".", 1)[-1]
+    return CHECKS.get(rule) or sentence_case(rule)
+
+
+def breakdown(code: str) -> str:
+    return BREAKDOWNS.get(code) or sentence_case(code)
+
+
+def table(family: str) -> str:
+    """A published table's title. Indicators have theirs in the register."""
+    return TABLES.get(family) or sentence_case(family.removeprefix("mart_").replace("__", " to "))

@@ -31,21 +31,24 @@ def four_year_graduation(deliveries: Deliveries) -> pl.DataFrame:
         if not covered_by_years(deliveries, COLLECTIONS, range(spring(start), year + 1))
     ]
     graduates = _graduates(deliveries, members, {year: end for year, (_, end) in ends.items()})
-    removed = pl.col("is_removed")
+    # Whoever holds a diploma that counts has not left, whatever the last exit says.
+    graduated = pl.col("is_graduate").fill_null(False)
+    removed = pl.col("is_removed") & ~graduated
     rows = members.join(graduates, on="person_key", how="left").with_columns(
         is_excluded=removed,
         in_denominator=~removed,
-        in_numerator=~removed & pl.col("is_graduate").fill_null(False),
+        in_numerator=graduated,
         window_open=pl.col("cohort_year").is_in(open_years),
     )
     return at_school_lea_state(rows, deliveries.state_id)
 
 
 def cohort_members(deliveries: Deliveries) -> pl.DataFrame:
-    """person_key, cohort_year, first_high_school_year, school_id_state, lea_id_state, is_removed; one row a student.
+    """person_key, cohort_year, school_id_state, lea_id_state, is_removed; one row a student.
 
-    The assigned cohort holds; without one the first grade 9 year decides, without that the grade first met. The last
-    enrollment in grades 9 to 12 up to the fourth year names the school and says whether the student has left.
+    The cohort last stated holds, as assigned or else by the first grade 9 year (the earlier of two in one year); where
+    nothing is stated the grade first met decides. The last enrollment in grades 9 to 12 up to the fourth year names the school and
+    says whether the student has left.
     """
     enrolled = deliveries.with_lea(
         deliveries.rows(
@@ -66,24 +69,22 @@ def cohort_members(deliveries: Deliveries) -> pl.DataFrame:
         .sort("school_year", "grade")
         .group_by("person_key")
         .agg(
-            first_high_school_year=pl.col("school_year").first(),
             by_grade=(pl.col("school_year") + 12 - pl.col("grade")).first(),
         )
     )
     stated = (
         deliveries.rows("k12__student", "school_year", "assigned_cohort_year", "first_entry_grade_nine_year")
-        .sort("school_year", "assigned_cohort_year", nulls_last=False)
-        .group_by("person_key")
-        .agg(
-            assigned=pl.col("assigned_cohort_year").drop_nulls().last(),
-            by_grade_nine=pl.col("first_entry_grade_nine_year").min() + 3,
-        )
+        .with_columns(stated=pl.coalesce("assigned_cohort_year", pl.col("first_entry_grade_nine_year") + 3))
+        .drop_nulls("stated")
+        .sort("school_year", "stated", descending=[True, False])
+        .unique("person_key", keep="first", maintain_order=True)
+        .select("person_key", "stated")
     )
     members = first.join(stated, on="person_key", how="left").with_columns(
-        cohort_year=pl.coalesce("assigned", "by_grade_nine", "by_grade")
+        cohort_year=pl.coalesce("stated", "by_grade")
     )
     last = (
-        enrolled.join(members.select("person_key", "cohort_year", "first_high_school_year"), on="person_key")
+        enrolled.join(members.select("person_key", "cohort_year"), on="person_key")
         .filter(pl.col("school_year") <= pl.col("cohort_year"))
         .with_columns(
             _exit=pl.col("exit_date").fill_null(date(9999, 1, 1)),
@@ -95,10 +96,19 @@ def cohort_members(deliveries: Deliveries) -> pl.DataFrame:
     return last.select(
         "person_key",
         "cohort_year",
-        "first_high_school_year",
         "school_id_state",
         "lea_id_state",
         is_removed=_removed(deliveries),
+    )
+
+
+def high_school_years(deliveries: Deliveries) -> pl.DataFrame:
+    """Years in which a person was enrolled in grades 9 to 12: person_key, school_year."""
+    return (
+        deliveries.rows("k12__enrollment", "school_year", "grade_level_code")
+        .filter(pl.col("grade_level_code").is_in(HIGH_SCHOOL))
+        .select("person_key", "school_year")
+        .unique()
     )
 
 

@@ -26,11 +26,13 @@ FLAGS = (
 )
 
 
-def groups(deliveries: Deliveries, people: pl.DataFrame, breakdowns: set[str]) -> pl.DataFrame:
-    """people (person_key, group_year, first_year) plus one column a breakdown, null where nothing is known.
+def groups(
+    deliveries: Deliveries, people: pl.DataFrame, evidence_years: pl.DataFrame, breakdowns: set[str]
+) -> pl.DataFrame:
+    """people (person_key, group_year; unique) plus one column a breakdown, null where nothing is known.
 
-    first_year: the first year whose evidence counts; the group year itself where membership is of the year, the first
-    year of high school where it is of the cohort.
+    evidence_years: person_key, group_year, school_year; the years whose evidence counts: the group year itself where
+    membership is of the year, the years of high school where it is of the cohort.
     """
     wanted = set(breakdowns) - {"all"}
     if "gender_x_disability" in wanted:
@@ -39,7 +41,7 @@ def groups(deliveries: Deliveries, people: pl.DataFrame, breakdowns: set[str]) -
         people = _last_known(deliveries, people, breakdown)
     evidence = wanted - set(STATED) - {"gender_x_disability", "prior_early_childhood"}
     if evidence:
-        people = _with_evidence(deliveries, people, sorted(evidence))
+        people = _with_evidence(deliveries, people, evidence_years, sorted(evidence))
     if "prior_early_childhood" in wanted:
         people = people.join(prior_early_childhood(deliveries), on="person_key", how="left").with_columns(
             pl.col("prior_early_childhood").fill_null("not_determined")
@@ -52,7 +54,7 @@ def groups(deliveries: Deliveries, people: pl.DataFrame, breakdowns: set[str]) -
                 pl.col("disability").fill_null("not_reported"),
             )
         )
-    return people.drop("first_year")
+    return people
 
 
 def _rules(deliveries: Deliveries, breakdown: str) -> list[dict[str, str]]:
@@ -142,30 +144,17 @@ def _rolled_up(deliveries: Deliveries, breakdown: str) -> pl.Expr:
 
 
 # --- evidence of a year or of a cohort --------------------------------------------------------------------
-def _with_evidence(deliveries: Deliveries, people: pl.DataFrame, breakdowns: list[str]) -> pl.DataFrame:
-    """The strongest evidence (smallest precedence) of the years from first_year to group_year."""
-    same_year = people.filter(pl.col("first_year") == pl.col("group_year")).select("person_key", "group_year")
-    several = people.filter(pl.col("first_year") != pl.col("group_year"))
+def _with_evidence(
+    deliveries: Deliveries, people: pl.DataFrame, evidence_years: pl.DataFrame, breakdowns: list[str]
+) -> pl.DataFrame:
+    """The strongest evidence (smallest precedence) of the years that count."""
     for breakdown in breakdowns:
         rules = _rules(deliveries, breakdown)
         names = {int(rule["precedence"]): rule["group_code"] for rule in rules}
-        evidence = _evidence(deliveries, rules).group_by("person_key", "school_year").agg(pl.col("precedence").min())
-        found = [
-            same_year.join(
-                evidence, left_on=["person_key", "group_year"], right_on=["person_key", "school_year"]
-            ).select("person_key", "group_year", "precedence")
-        ]
-        if several.height:
-            found.append(
-                several.join(evidence, on="person_key")
-                .filter(pl.col("school_year").is_between(pl.col("first_year"), pl.col("group_year")))
-                .group_by("person_key", "group_year")
-                .agg(pl.col("precedence").min())
-            )
-        strongest = pl.concat(found).select(
-            "person_key",
-            "group_year",
-            pl.col("precedence").replace_strict(names, return_dtype=pl.String).alias(breakdown),
+        strongest = (
+            evidence_years.join(_evidence(deliveries, rules), on=["person_key", "school_year"])
+            .group_by("person_key", "group_year")
+            .agg(pl.col("precedence").min().replace_strict(names, return_dtype=pl.String).alias(breakdown))
         )
         people = people.join(strongest, on=["person_key", "group_year"], how="left")
     return people
@@ -199,7 +188,7 @@ def _named(deliveries: Deliveries, rule: dict[str, str]) -> pl.DataFrame:
 
 
 def _reporting_district(deliveries: Deliveries) -> pl.DataFrame:
-    """Students of a year whose district reported participations of any kind for that year."""
+    """Whom a district describes, enrolls or graduates in a year for which it reported participations of any kind."""
     reported = deliveries.rows(
         "k12__program_participation", "school_year", "program_type_code", "organization_id_state", "source_detail_code"
     )
@@ -210,12 +199,10 @@ def _reporting_district(deliveries: Deliveries) -> pl.DataFrame:
     )
     students = pl.concat(
         [
-            deliveries.rows("k12__student", "school_year", "lea_id_state").select(
+            deliveries.rows(collection, "school_year", "lea_id_state").select(
                 "person_key", "school_year", "lea_id_state"
-            ),
-            deliveries.rows("k12__enrollment", "school_year", "lea_id_state").select(
-                "person_key", "school_year", "lea_id_state"
-            ),
+            )
+            for collection in ("k12__student", "k12__enrollment", "k12__completion")
         ]
     ).unique()
     return students.join(reporting, on=["school_year", "lea_id_state"], how="semi")
@@ -268,7 +255,7 @@ def prior_early_childhood(deliveries: Deliveries) -> pl.DataFrame:
     """person_key, prior_early_childhood: programs of enough days in the months before first entering kindergarten.
 
     Entry is the first day of the first kindergarten enrollment, else July 1 before the first readiness result. Days
-    are distinct days of a program inside the window; an enrollment without an end lasts to the end of the year
+    of one enrollment are counted inside the window; an enrollment without an end lasts to the end of the year
     delivered. A child none of whose records has a birth year could not be linked: not determined.
     """
     rules = _rules(deliveries, "prior_early_childhood")
@@ -301,13 +288,9 @@ def prior_early_childhood(deliveries: Deliveries) -> pl.DataFrame:
         .filter(pl.col("_last") >= pl.col("_first"))
     )
     programs = (
-        spells.with_columns(day=pl.date_ranges("_first", "_last"))
-        .explode("day")
-        .group_by("person_key", "program_type_code")
-        .agg(days=pl.col("day").n_unique())
-        .filter(pl.col("days") >= minimum)
+        spells.filter((pl.col("_last") - pl.col("_first")).dt.total_days() + 1 >= minimum)
         .group_by("person_key")
-        .agg(n=pl.len(), program=pl.col("program_type_code").first())
+        .agg(n=pl.col("program_type_code").n_unique(), program=pl.col("program_type_code").first())
     )
     known = birth_years(deliveries).select("person_key")
     return (

@@ -56,31 +56,35 @@ def recompute(settings: Settings, links: pl.DataFrame, state_only: bool = False)
         breakdowns = ["all"] if state_only else row["breakdowns"].split(";")
         # While a window is open there is no number, so nothing to break down: one cell says that it is open.
         is_open = pl.col("window_open")
-        people = _people(deliveries, counted.filter(~is_open), row["membership_rule"])
-        groups = group.groups(deliveries, people, set(breakdowns))
+        people = counted.filter(~is_open).select("person_key", "group_year").unique()
+        evidence_years = _evidence_years(deliveries, people, row["membership_rule"])
+        groups = group.groups(deliveries, people, evidence_years, set(breakdowns))
         found.append(cells(row["indicator_code"], counted.filter(~is_open), groups, breakdowns, rounding))
         found.append(cells(row["indicator_code"], counted.filter(is_open), people, ["all"], rounding))
     return pl.concat(found) if found else pl.DataFrame(schema=CELL)
 
 
-def _people(deliveries: Deliveries, counted: pl.DataFrame, membership_rule: str) -> pl.DataFrame:
-    """person_key, group_year, first_year of everyone counted: whose groups are needed, from which years' evidence."""
-    people = counted.select("person_key", "group_year").unique()
+def _evidence_years(deliveries: Deliveries, people: pl.DataFrame, membership_rule: str) -> pl.DataFrame:
+    """person_key, group_year, school_year: from which years evidence of group membership counts.
+
+    A cohort's years are those of its window, and before them those that a student spent in grades 9 to 12.
+    """
     if membership_rule != "any_time_in_cohort":
-        return people.with_columns(first_year=pl.col("group_year"))
-    # A cohort's years are those of its window, and before them those of a student who took longer.
+        return people.with_columns(school_year=pl.col("group_year"))
     years = people["group_year"].unique().to_list()
-    began = {year: spring(window(deliveries, "four_year_cohort", year)[0]) for year in years}
-    started = graduation.cohort_members(deliveries).select("person_key", "first_high_school_year")
-    return (
-        people.join(started, on="person_key", how="left")
-        .with_columns(
-            first_year=pl.min_horizontal(
-                "first_high_school_year", pl.col("group_year").replace_strict(began, return_dtype=pl.Int32)
-            )
-        )
-        .drop("first_high_school_year")
+    of_window = pl.DataFrame(
+        [
+            (year, school_year)
+            for year in years
+            for school_year in range(spring(window(deliveries, "four_year_cohort", year)[0]), year + 1)
+        ],
+        schema={"group_year": pl.Int32, "school_year": pl.Int32},
+        orient="row",
     )
+    in_high_school = people.join(graduation.high_school_years(deliveries), on="person_key").filter(
+        pl.col("school_year") <= pl.col("group_year")
+    )
+    return pl.concat([people.join(of_window, on="group_year"), in_high_school]).unique()
 
 
 def found_links(settings: Settings) -> pl.DataFrame:

@@ -108,10 +108,13 @@ def proficiency(deliveries: Deliveries, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _last(rows: pl.DataFrame, key: list[str], date: str) -> pl.DataFrame:
-    """Per key the latest row that says something (`reached`), else the latest row; row order breaks ties."""
+    """Per key the latest row that says something (`reached`), else the latest row.
+
+    Of two rows of one day the better result counts; no written rule orders them otherwise.
+    """
     return (
         rows.with_columns(_says=pl.col("reached").is_not_null())
-        .sort("_says", date, "delivery_id", "source_row", nulls_last=False)
+        .sort("_says", date, "reached", "delivery_id", "source_row", nulls_last=False)
         .unique(key, keep="last", maintain_order=True)
         .drop("_says")
     )

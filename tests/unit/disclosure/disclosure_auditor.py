@@ -50,7 +50,7 @@ def rank_determined(rows: list[dict[int, int]], unknown: list[int]) -> set[int]:
 
 
 def audit(declaration, published, n_min: int, width: int) -> list[str]:
-    """What a reader learns of truly small cells. The true counts choose whom to look at, never what the reader knows."""
+    """What a reader learns of truly small cells. True counts only choose whom to look at."""
     relation, nesting = declaration.relation, declaration.nesting
     cells = len(declaration.d)
     ties = [

@@ -8,7 +8,16 @@ import numpy as np
 import polars as pl
 import pytest
 from disclosure_auditor import (
-    BANDS, GROUP, POLICY, SMALL, SMALL_BANDS, audit, cube, organization, read_rows, register,
+    BANDS,
+    GROUP,
+    POLICY,
+    SMALL,
+    SMALL_BANDS,
+    audit,
+    cube,
+    organization,
+    read_rows,
+    register,
 )
 from hypothesis import HealthCheck, given, settings, strategies
 
@@ -80,7 +89,9 @@ def test_rows_in_any_order_give_the_same_bytes(drawn, random):
 
 
 def test_levels_that_do_not_add_up_are_protected_with_their_residual_known():
-    people = [("one", school, "fm"[i % 2], "yz"[i % 3 > 0], i % 4 > 0) for school in (0, 1, 2) for i in range(8 + school)]
+    people = [
+        ("one", school, "fm"[i % 2], "yz"[i % 3 > 0], i % 4 > 0) for school in (0, 1, 2) for i in range(8 + school)
+    ]
     exact = cube(people)
     twice = (pl.col("organization_key") == 0) & (pl.col("group_code").is_in(["all", "f", "z"]))
     exact = exact.with_columns(
@@ -106,11 +117,12 @@ def test_a_value_is_shown_only_where_numerator_and_complement_reach_the_minimum(
     people = [("one", 0, "fm"[i % 2], "yz"[i % 3 > 0], i % 5 > 0) for i in range(600)]
     declaration = declare(cube(people), organization(1, 1), GROUP, register("one"))
     table = rows(protect(declaration, POLICY, BANDS, b"key"), BANDS)
-    whole = table.filter((pl.col("breakdown_code") == "all"))
+    whole = table.filter(pl.col("breakdown_code") == "all")
     assert whole["value_status"].to_list() == ["shown"] * 3
     assert whole["rate"].to_list() == [800_000] * 3
     shown = table.filter(pl.col("value_status") == "shown")
-    assert (shown["numerator_count"] >= 10).all() and (shown["denominator_count"] - shown["numerator_count"] >= 10).all()
+    assert (shown["numerator_count"] >= 10).all()
+    assert (shown["denominator_count"] - shown["numerator_count"] >= 10).all()
     assert table.filter(pl.col("group_code") == "x")["value_status"].unique().to_list() == ["no_students"]
 
 
@@ -134,7 +146,8 @@ def test_the_published_reason_does_not_tell_primary_cells_from_partners():
     table = rows(protected, BANDS)
     hidden = protected.pattern.hide_n & ~protected.pattern.primary_n & ~protected.pattern.primary_d
     assert hidden.any()
-    assert table.filter(pl.col("value_status") == "suppressed")["suppression_reason"].unique().to_list() == ["small_group"]
+    reasons = table.filter(pl.col("value_status") == "suppressed")["suppression_reason"]
+    assert reasons.unique().to_list() == ["small_group"]
 
 
 def test_two_secrets_choose_partners_differently_somewhere():
@@ -196,8 +209,8 @@ def _people_hold(declaration, n_min: int, zero_rule: str) -> None:
     policy = replace(SMALL, minimum_count=n_min, accountability_minimum=n_min, zero_rule=zero_rule)
     protected = protect(declaration, policy, SMALL_BANDS, b"key")
     assert not protected.detection.findings
-    of_people = [p for p in audit(declaration, protected.published, n_min, 2) if p.startswith(("d", "residual of people"))]
-    assert not of_people
+    problems = audit(declaration, protected.published, n_min, 2)
+    assert not [problem for problem in problems if problem.startswith(("d", "residual of people"))]
 
 
 def _primary_only(declaration, n_min: int, zero_rule: str) -> list[str]:

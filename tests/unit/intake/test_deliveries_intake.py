@@ -143,6 +143,25 @@ def test_a_certified_delivery_says_by_whom(home, landing):
     assert accepted(home, "k12__enrollment")["certification"].unique().to_list() == ["certified"]
 
 
+def test_a_preliminary_delivery_after_a_certified_one_waits_until_it_is_certified(home, landing, row):
+    folder = landing.enrollment("001", 2024).parent
+    note = folder / "certification.json"
+    note.write_text('{"status": "certified", "by": "the superintendent", "on": "2024-07-15"}')
+    run_intake(home, "b1", today=TODAY)
+    certified = accepted(home, "k12__enrollment")
+    note.unlink()
+    landing.enrollment("001", 2024, [row("S9", "001", 2024)])
+    run_intake(home, "b2", today=TODAY)
+    assert accepted(home, "k12__enrollment").equals(certified)
+    assert set(lines(home, received_build="b2")["status"]) == {"awaiting_certification"}
+    assert not ledger.ledger_balances(home)
+    run_intake(home, "b3", today=TODAY)  # it lies in landing still: nothing flips
+    assert accepted(home, "k12__enrollment").equals(certified)
+    note.write_text('{"status": "certified", "by": "the superintendent", "on": "2024-09-15"}')
+    run_intake(home, "b4", today=TODAY)
+    assert accepted(home, "k12__enrollment").height == 1
+
+
 def test_a_certification_note_that_cannot_be_read_leaves_the_delivery_preliminary(home, landing):
     landing.enrollment("001", 2024)
     landing.text("lea_001", "k12_annual", "2024", "certification.json", '{"status": "certified"}')
