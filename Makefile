@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export P20W_HOME ?= $(CURDIR)/state
 
-.PHONY: setup nightly nightly-real test test-full bench ui lock lint demo clean
+.PHONY: setup nightly nightly-real test test-full ui lock lint demo clean
 
 setup: $(VENV)/.ready
 

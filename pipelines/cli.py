@@ -179,8 +179,14 @@ def release_rebuild(release_id: str) -> None:
 
 
 def main() -> None:
-    """Entry point of the command."""
-    app()
+    """Entry point of the command. Our own errors are sentences to act on: they are told without a traceback."""
+    try:
+        app()
+    except Exception as error:
+        if not type(error).__module__.startswith(("pipelines.", "schemas.")):
+            raise
+        say(str(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -116,12 +116,19 @@ open_cohort as (
         or award_holder.school_year + outcome_year.year_offset not in (select period_year from whole_wage_year)
 ),
 
--- The warehouse holds no identifier. What it knows is the sectors a person was met in: someone met in K-12 alone has
--- no record that wages could be linked through.
+-- Wages link through a Social Security number alone: who has none in any record cannot be looked for.
 linkable as (
     select distinct person_key
     from {{ ref('brg_record_person') }}
-    where sector in ('postsecondary', 'child_welfare', 'early_childhood', 'workforce')
+    where has_ssn
+),
+
+-- Wages under the person's number but another name, in a year that the person has no other wages in.
+in_review as (
+    select distinct review.person_key, wage.wage_year
+    from {{ ref('brg_wage_in_review') }} as review
+    inner join {{ ref('fct_wage') }} as wage on wage.record_key = review.record_key
+    where wage.wage_amount > 0
 ),
 
 outcome as (
@@ -141,11 +148,13 @@ outcome as (
         case
             when open_cohort.school_year is not null then 'window_open'
             when linkable.person_key is null then 'not_determined'
+            when person_year_wage.person_key is null and in_review.person_key is not null then 'not_determined'
             else 'counted'
         end as outcome_status,
         case
             when open_cohort.school_year is not null then 'window_not_covered'
             when linkable.person_key is null then 'no_wage_linkable_record'
+            when person_year_wage.person_key is null and in_review.person_key is not null then 'wage_name_in_review'
         end as exclusion_code
     from award_holder
     cross join outcome_year
@@ -155,6 +164,9 @@ outcome as (
     left join person_year_wage
         on person_year_wage.person_key = award_holder.person_key
         and person_year_wage.wage_year = extract(year from award_holder.award_date) + outcome_year.year_offset
+    left join in_review
+        on in_review.person_key = award_holder.person_key
+        and in_review.wage_year = extract(year from award_holder.award_date) + outcome_year.year_offset
 )
 
 {{ indicator_rows('outcome', indicator_code) }}

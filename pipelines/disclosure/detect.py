@@ -29,6 +29,8 @@ UNKNOWN = -1
 ANYTHING = 1e8  # no state has more people; stands for "no upper bound"
 EXACT = 1e-6  # below this an entry of a null vector of unit-sized noise counts as vanished
 SLACK = 1e-6  # solver tolerance when a real bound becomes a whole number
+JOINT_PROGRAMS = 6  # programs over a whole block before those around single cells
+REGION = 400  # unknowns of a program around one cell
 DENSE_LIMIT = 400  # unknowns of a block up to which the null space is taken from a full decomposition
 
 
@@ -77,8 +79,8 @@ def detect(
     minimum_count: int,
     interval_width: int,
     programs: bool = True,
-    block_limit: int = 5_000,
-    single_limit: int = 1_500,
+    block_limit: int = 60_000,
+    single_limit: int = 10_000,
     clean: set[bytes] | None = None,
     stop_early: bool = False,
 ) -> Detection:
@@ -480,27 +482,11 @@ class _System:
         seen_low = np.full(len(variables), np.inf)
         seen_high = np.full(len(variables), -np.inf)
 
-        def solve(objective: np.ndarray, split: np.ndarray | None = None, at: np.ndarray | None = None):
-            """Least `objective`. Where `split`, only the part of a cell up to `at` (or, minimized, above it) counts."""
-            matrix, cost, bounds = equations, objective, np.column_stack([floor_, ceiling])
-            if split is not None and len(split):
-                # x = t + s with t up to the target: the program cares for t alone, so it lifts as many cells as it
-                # can to their target instead of one cell without end.
-                matrix = sparse.hstack([equations, equations[:, split]], format="csc")
-                tail = np.where(objective[split] > 0, objective[split], 0.0)
-                cost = np.concatenate([objective, tail])
-                cost[split] = np.where(objective[split] > 0, 0.0, objective[split])
-                shift = np.clip(at, floor_[split], ceiling[split])
-                bounds = np.vstack([bounds, np.column_stack([np.zeros(len(split)), ceiling[split] - shift])])
-                bounds[split, 1] = shift
-            outcome = linprog(cost, A_eq=matrix, b_eq=right, bounds=bounds, method="highs")
-            if outcome.x is None:
-                return None
-            point = outcome.x[: len(variables)].copy()
-            if split is not None and len(split):
-                point[split] += outcome.x[len(variables) :]
-            np.minimum(seen_low, point, out=seen_low)
-            np.maximum(seen_high, point, out=seen_high)
+        def solve(objective: np.ndarray, cells: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+            point = _least(equations, right, floor_, ceiling, objective[cells], cells, target)
+            if point is not None:
+                np.minimum(seen_low, point, out=seen_low)
+                np.maximum(seen_high, point, out=seen_high)
             return point
 
         def waiting() -> np.ndarray:
@@ -508,31 +494,65 @@ class _System:
             count = np.floor(seen_high + SLACK) - np.ceil(seen_low - SLACK) + 1
             return np.flatnonzero(judged & ((count < self.width) | (must_reach & (seen_high < self.n_min - SLACK))))
 
-        open_ = np.flatnonzero(judged)
-        if not len(open_):
+        if not judged.any():
             return [], True
-        stalled, attempt = 0, 0
+
         generator = np.random.default_rng(7)  # only orders the work: which points are looked at first
-        while stalled < 2:
-            objective = np.zeros(len(variables))
+
+        def goal(cells: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """Objective per cell and the value from where more (or less) of it is of no use."""
             # Cells that compete for the same people cannot rise together: uneven weights lift others each time.
-            weight = generator.uniform(0.05, 1.0, len(open_))
-            base = np.where(np.isfinite(seen_low[open_]), np.ceil(seen_low[open_] - SLACK), floor_[open_])
-            rise = np.maximum(base + self.width - 1, np.where(must_reach[open_], self.n_min, 0))
-            fall = np.floor(np.minimum(seen_high[open_], ANYTHING) + SLACK) - self.width + 1
-            up = (must_reach[open_] & (seen_high[open_] < self.n_min - SLACK)) | (attempt % 2 == 0)
-            target = np.where(up, rise, fall)
-            objective[open_] = np.where(up, -weight, weight)
-            attempt += 1
-            if solve(objective, open_, target) is None:
-                label = self.published.label[self.cell_of[variables[0]]]
-                sentence = f"No table fits what is published around {label}."
-                return [Finding("inconsistent", "d", int(self.cell_of[variables[0]]), -1, sentence)], True
-            left = waiting()
-            if not len(left):
-                return [], True
-            stalled = 0 if len(left) < len(open_) else stalled + 1
-            open_ = left
+            weight = generator.uniform(0.05, 1.0, len(cells))
+            base = np.where(np.isfinite(seen_low[cells]), np.ceil(seen_low[cells] - SLACK), floor_[cells])
+            rise = np.maximum(base + self.width - 1, np.where(must_reach[cells], self.n_min, 0))
+            fall = np.floor(np.minimum(seen_high[cells], ANYTHING) + SLACK) - self.width + 1
+            up = up | (must_reach[cells] & (seen_high[cells] < self.n_min - SLACK))
+            return np.where(up, -weight, weight), np.where(up, rise, fall)
+
+        points: list[np.ndarray] = []
+
+        def together(most: int) -> bool:
+            """Programs over the whole block until they stall; False when nothing fits what is published."""
+            stalled, done, open_ = 0, 0, waiting() if points else np.flatnonzero(judged)
+            while stalled < 2 and done < most and len(open_):
+                objective = np.zeros(len(variables))
+                objective[open_], target = goal(open_, np.full(len(open_), done % 2 == 0))
+                done += 1
+                point = solve(objective, open_, target)
+                if point is None:
+                    return False
+                if len(points) < JOINT_PROGRAMS:
+                    points.append(point)
+                left = waiting()
+                stalled = 0 if len(left) < len(open_) else stalled + 1
+                open_ = left
+            return True
+
+        if not together(JOINT_PROGRAMS):
+            label = self.published.label[self.cell_of[variables[0]]]
+            sentence = f"No table fits what is published around {label}."
+            return [Finding("inconsistent", "d", int(self.cell_of[variables[0]]), -1, sentence)], True
+
+        # Near one cell a small program does: everything farther away stays at a point that is known to be possible,
+        # so whatever the small program finds is possible too.
+        center = np.mean(points, axis=0)
+        by_row = equations.tocsr()
+        for seed in waiting() if len(variables) > 2 * REGION else ():
+            open_ = waiting()
+            if seed not in open_:
+                continue
+            near = _neighborhood(by_row, equations, int(seed), REGION)
+            matrix = by_row[np.unique(equations[:, near].indices)][:, near].tocsc()
+            inside = np.flatnonzero(np.isin(near, open_))
+            cost, target = goal(near[inside], np.ones(len(inside), dtype=bool))
+            cost[near[inside] == seed] *= 20.0
+            point = _least(matrix, matrix @ center[near], floor_[near], ceiling[near], cost, inside, target)
+            if point is not None:
+                seen_low[near] = np.minimum(seen_low[near], point)
+                seen_high[near] = np.maximum(seen_high[near], point)
+        together(len(variables))
+        if not len(waiting()):
+            return [], True
         if not singly:
             return [], False
         true_low, true_high = low.copy(), high.copy()
@@ -540,9 +560,11 @@ class _System:
             if position not in waiting():
                 continue  # a point found for another cell cleared this one
             unit = np.zeros(len(variables))
-            unit[position] = 1.0
+            alone = np.array([position])
             for sign, side, rounding in ((-1.0, true_high, np.floor), (1.0, true_low, np.ceil)):
-                point = solve(sign * unit)
+                unit[position] = sign
+                limit = ceiling[alone] if sign < 0 else floor_[alone]
+                point = solve(unit, alone, limit)
                 if point is not None:
                     side[variables[position]] = rounding(point[position] - sign * SLACK)
         mine = np.zeros(self.variable_count, dtype=bool)
@@ -591,6 +613,45 @@ def _fixed(part: sparse.csr_matrix, right: np.ndarray, generator: np.random.Gene
         if not fixed.any():
             break
     return fixed, solution
+
+
+def _least(matrix, right, floor_, ceiling, cost, cells, target) -> np.ndarray | None:
+    """A point with matrix @ x = right inside its bounds that is best for `cells`, or None when there is none.
+
+    cost < 0 asks a cell to rise, at most to its target; cost > 0 to fall, at least to it. x = t + s with t up to the
+    target and only the wanted part in the objective: so as many cells as can reach their target, not one without end.
+    """
+    target = np.clip(target, floor_[cells], ceiling[cells])
+    wide = sparse.hstack([matrix, matrix[:, cells]], format="csc")
+    objective = np.zeros(wide.shape[1])
+    objective[cells] = np.where(cost < 0, cost, 0.0)
+    objective[matrix.shape[1] :] = np.where(cost > 0, cost, 0.0)
+    bounds = np.empty((wide.shape[1], 2))
+    bounds[: matrix.shape[1]] = np.column_stack([floor_, ceiling])
+    bounds[cells, 1] = target
+    bounds[matrix.shape[1] :] = np.column_stack([np.zeros(len(cells)), ceiling[cells] - target])
+    outcome = linprog(objective, A_eq=wide, b_eq=right, bounds=bounds, method="highs")
+    if outcome.x is None:
+        return None
+    point = outcome.x[: matrix.shape[1]].copy()
+    point[cells] += outcome.x[matrix.shape[1] :]
+    return point
+
+
+def _neighborhood(by_row: sparse.csr_matrix, by_column: sparse.csc_matrix, seed: int, size: int) -> np.ndarray:
+    """Unknowns reached from `seed` over shared equations, nearest first, until there are `size` of them. Sorted."""
+    seen = {seed}
+    edge = [seed]
+    while edge and len(seen) < size:
+        reached = []
+        for variable in edge:
+            for row in by_column.indices[by_column.indptr[variable] : by_column.indptr[variable + 1]]:
+                for other in by_row.indices[by_row.indptr[row] : by_row.indptr[row + 1]]:
+                    if other not in seen:
+                        seen.add(int(other))
+                        reached.append(int(other))
+        edge = reached
+    return np.array(sorted(seen))
 
 
 def _name(kind: str) -> str:

@@ -192,10 +192,13 @@ def _export(con: duckdb.DuckDBPyConnection, settings: Settings, found: Partition
         "SELECT record_key, arg_max(person_key, link_number) AS person_key, arg_max(rule, link_number) AS rule,"
         " arg_max(valid_from_build, link_number) AS valid_from_build FROM vault.person_link GROUP BY record_key"
     ).pl()
-    sectors = con.execute("SELECT record_key, sector FROM vault.identity_record").pl()
+    # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
+    sectors = con.execute(
+        "SELECT record_key, sector, ssn IS NOT NULL AS has_ssn FROM vault.staging.stg_identity__record"
+    ).pl()
     bridge = (
         links.join(sectors, on="record_key")
-        .select("record_key", "person_key", "sector", "rule", "valid_from_build")
+        .select("record_key", "person_key", "sector", "rule", "has_ssn", "valid_from_build")
         .sort("record_key")
     )
     person_of = bridge.select("record_key", "person_key")

@@ -21,8 +21,10 @@ REGISTRY = {
         "person_key": "BIGINT",
         "sector": "VARCHAR",
         "rule": "VARCHAR",
+        "has_ssn": "BOOLEAN",
         "valid_from_build": "VARCHAR",
     },
+    "link_not_determined": {"record_key": "BIGINT", "candidate_person_key": "BIGINT", "reason": "VARCHAR"},
     "person": {"person_key": "BIGINT", "perturbation_key": "INTEGER"},
     "person_redirect": {"old_person_key": "BIGINT", "person_key": "BIGINT", "build_id": "VARCHAR"},
     "organization_key": {
@@ -107,7 +109,12 @@ def _view(name: str, columns: dict[str, str], files: list[Path]) -> str:
     if not files:
         selected = ", ".join(f'CAST(NULL AS {kind}) AS "{column}"' for column, kind in columns.items())
         return f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} WHERE false"
-    selected = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items())
+    # A file written by an earlier version lacks columns that came since; the next identity run writes it anew.
+    present = set(pl.read_parquet_schema(files[0]))
+    selected = ", ".join(
+        f'CAST("{column}" AS {kind}) AS "{column}"' if column in present else f'CAST(NULL AS {kind}) AS "{column}"'
+        for column, kind in columns.items()
+    )
     listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
     return f"CREATE OR REPLACE VIEW {name} AS SELECT {selected} FROM read_parquet([{listed}], union_by_name = false)"
 

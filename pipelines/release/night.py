@@ -58,7 +58,7 @@ def release_pages(settings: Settings, build_id: str, release_dir: Path, gate: di
     build_site(settings, release_dir / "data", site, gate)
     stamp = {"release_id": described["release_id"], "data_as_of": described["data_as_of"]}
     build_quality(settings, build_id, site / "quality.html", "public", gate, date.today(), **stamp)
-    inventory_page(release_dir / "collection_inventory.csv", site / "inventory.html", **stamp)
+    inventory_page(settings, release_dir / "collection_inventory.csv", site / "inventory.html", **stamp)
 
 
 def restricted_pages(settings: Settings, build_id: str, decision: GateDecision) -> None:

@@ -16,13 +16,13 @@ WIDTH, HEIGHT = 640, 260
 COLORS = ["#0b4f9e", "#c05600", "#1b7f5c", "#7b3fa0", "#8a1c1c", "#5b6770", "#006d77"]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
 MOST_SERIES = len(SHAPES)
-DRAWN_LIKE = "1"  # change it when the drawing changes, so that no old picture is used again
+DRAWN_LIKE = "2"  # change it when the drawing changes, so that no old picture is used again
 
 Point = tuple[str, str, float | None]  # series, year as it reads, value (None = hidden: the line is broken there)
 
 
 def trend(points: list[Point], label: str, is_rate: bool, cache: Path | None = None) -> str:
-    """SVG of lines over years, the first series drawn strongest. `points` in the order of series and years.
+    """SVG of lines over years. `points` in the order of series and years.
 
     The picture carries `label` as its accessible name. Series differ by shape as well as by color. Errors: ValueError
     when there are more series than shapes.
@@ -60,16 +60,16 @@ def _trend(points: list[Point], is_rate: bool):
 
     series = list(dict.fromkeys(point[0] for point in points))
     years = sorted({point[1] for point in points})
-    legend = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=280, labelFontSize=13, symbolSize=90)
+    legend = alt.Legend(
+        title=None, orient="bottom", columns=2, columnPadding=60, labelLimit=260, labelFontSize=13, symbolSize=90
+    )
     data = alt.Data(values=[{"series": each[0], "year": each[1], "value": each[2]} for each in points])
     encoded = alt.Chart(data).encode(
         x=alt.X("year:O", title=None, sort=years, axis=alt.Axis(labelAngle=0, labelFontSize=13)),
         y=alt.Y("value:Q", axis=_axis(is_rate), scale=_scale(is_rate)),
         color=alt.Color("series:N", legend=legend, scale=alt.Scale(domain=series, range=COLORS[: len(series)])),
     )
-    lines = encoded.mark_line(strokeWidth=2, invalid="break-paths-show-domains").encode(
-        strokeWidth=alt.condition(alt.datum.series == series[0], alt.value(3.5), alt.value(1.5)),
-    )
+    lines = encoded.mark_line(strokeWidth=2, invalid="break-paths-show-domains")
     shape = alt.Shape("series:N", legend=legend, scale=alt.Scale(domain=series, range=SHAPES[: len(series)]))
     marks = encoded.mark_point(size=80, filled=True, opacity=1).encode(shape=shape)
     return (lines + marks).properties(width=WIDTH, height=HEIGHT)

@@ -7,7 +7,7 @@ Elements without authority, purpose or reader come first, because they are what 
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -15,9 +15,10 @@ import polars as pl
 
 import schemas
 from pipelines.intake import views
+from pipelines.reports import words
 from pipelines.reports.lineage import Lineage
 from pipelines.reports.page import write
-from pipelines.reports.site import seed
+from pipelines.reports.titles import Titles, seed
 from pipelines.settings import Settings
 from schemas.elements import ELEMENTS, Element
 
@@ -26,6 +27,9 @@ COLUMNS = [
     "privacy_class", "agreement_id", "first_year", "last_year", "completeness", "retention", "status",
     "read_by_models", "read_by_marts", "limitations", "last_reviewed", "decision",
 ]  # fmt: skip
+LONG_MART = "mart_indicator__organization"
+MOST_NAMED = 5  # more indicators than these are counted, not named
+COMMON = ("purpose", "benefit", "legal_citation", "mandate", "agreement_id", "retention", "limitations")
 NO_PURPOSE = "no current purpose"
 OTHER_USES = ("row checks", "row key")
 ENOUGH_ROWS = 100  # fewer accepted rows, and a share of them would speak of single people
@@ -153,23 +157,81 @@ def build_inventory(settings: Settings, out_csv: Path) -> int:
     return len(rows)
 
 
-def inventory_page(in_csv: Path, out_html: Path, release_id: str, data_as_of: str) -> None:
+def inventory_page(settings: Settings, in_csv: Path, out_html: Path, release_id: str, data_as_of: str) -> None:
     """The inventory of a release as a page, from its CSV."""
     with in_csv.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
-    by_collection: dict[str, list[dict]] = defaultdict(list)
+    titles = Titles(settings)
     for row in rows:
-        by_collection[row["collection"]].append(row)
-    declared = schemas.collections()
+        row["title"] = words.sentence_case(row["element"])
+        row["privacy"] = words.PRIVACY.get(row["privacy_class"], row["privacy_class"])
+        row["uses"] = uses(row, titles)
+        row["why"] = why_listed(row)
+        row["filled"] = f"{Decimal(row['completeness']) * 100:.0f}%" if row["completeness"] else ""
+        row["years"] = span(row)
     write(
         out_html,
         "inventory.html",
-        to_decide=[row for row in rows if needs_decision(row)],
-        collections=[
-            {"name": name, "title": declared[name].title, "rows": sorted(each, key=lambda row: row["element"])}
-            for name, each in sorted(by_collection.items())
-        ],
+        to_decide=by_collection([row for row in rows if needs_decision(row)], titles),
+        collections=by_collection(sorted(rows, key=lambda row: row["element"]), titles),
         count=len(rows),
+        undecided=sum(needs_decision(row) for row in rows),
         release_id=release_id,
         data_as_of=data_as_of,
     )
+
+
+def by_collection(rows: list[dict], titles: Titles) -> list[dict]:
+    """Rows grouped by collection, with what most of a collection's elements have in common."""
+    groups: dict[str, list[dict]] = defaultdict(list)
+    for row in rows:
+        groups[row["collection"]].append(row)
+    return [
+        {
+            "name": name,
+            "title": titles.collection(name),
+            "rows": groups[name],
+            "common": {
+                column: Counter(row[column] for row in groups[name]).most_common(1)[0][0]
+                for column in (*COMMON, "years", "last_reviewed")
+            },
+        }
+        for name in sorted(groups)
+    ]
+
+
+def uses(row: dict[str, str], titles: Titles) -> list[str]:
+    """Who reads an element, in words: indicators, other tables, linkage, checks."""
+    models, marts = row["read_by_models"].split(";"), row["read_by_marts"].split(";")
+    found = [titles.family(code) for code in titles.indicators if f"ind_{code}" in models]
+    if len(found) > MOST_NAMED:
+        found = [f"{len(found)} indicators"]
+    elif LONG_MART in marts and not found:
+        found = ["Student groups of indicators" if "cube_indicator" in models else "Names of organizations"]
+    found += [words.table(mart) for mart in marts if mart and mart != LONG_MART]
+    if any(model.startswith("int_linkage__") for model in models):
+        found.append("Linkage")
+    return found + [
+        text for use, text in zip(OTHER_USES, ("Row checks", "Telling rows apart"), strict=True) if use in models
+    ]
+
+
+def why_listed(row: dict[str, str]) -> str:
+    """Why an element has to be decided on."""
+    reasons = [
+        text
+        for is_so, text in (
+            (not row["legal_citation"], "No authority is registered."),
+            (not row["purpose"], "No purpose is registered."),
+            (row["status"] == NO_PURPOSE, "Nothing published, no link and no check reads it."),
+        )
+        if is_so
+    ]
+    return " ".join(reasons)
+
+
+def span(row: dict[str, str]) -> str:
+    if not row["first_year"]:
+        return "not delivered"
+    first, last = words.school_year(int(row["first_year"])), words.school_year(int(row["last_year"]))
+    return first if first == last else f"{first} to {last}"

@@ -64,7 +64,10 @@ def unknown() -> Relation:
 
 
 class Lineage:
-    """Readers of every element. `models`: (schema, name) → SQL; `aliases`: table written from Python → models behind it."""
+    """Readers of every element.
+
+    `models`: (schema, name) → SQL; `written_by_python`: a table that no model makes → the models that it is made from.
+    """
 
     def __init__(
         self,
@@ -387,10 +390,9 @@ def constants_asked(conditions: Iterable[exp.Expression]) -> dict[tuple[str, str
 
 def presence(condition: exp.Expression) -> exp.Column | None:
     """The column of a condition `column IS NOT NULL`."""
-    if isinstance(condition, exp.Not) and isinstance(condition.this, exp.Is):
-        if isinstance(condition.this.this, exp.Column) and isinstance(condition.this.expression, exp.Null):
-            return condition.this.this
-    return None
+    test = condition.this if isinstance(condition, exp.Not) else None
+    is_presence = isinstance(test, exp.Is) and isinstance(test.expression, exp.Null)
+    return test.this if is_presence and isinstance(test.this, exp.Column) else None
 
 
 def is_constant_test(condition: exp.Expression) -> bool:
@@ -411,15 +413,15 @@ def matching(relation: Relation, asked: dict[tuple[str, str], set[str]], name: s
 
 
 def question(condition: exp.Expression, joined: str) -> tuple[exp.Expression, exp.Column] | None:
-    """(asking side, answering column) where a join condition compares a key of the joined table with another table's."""
+    """(asking side, answering column) where a join compares a key of the joined table with another table's."""
     if not isinstance(condition, exp.EQ):
         return None
     for answer, asking in ((condition.right, condition.left), (condition.left, condition.right)):
         column = bare(answer)
         others = list(asking.find_all(exp.Column))
-        if isinstance(column, exp.Column) and column.table == joined and others:
-            if all(other.table and other.table != joined for other in others):
-                return asking, column
+        asks_elsewhere = bool(others) and all(other.table and other.table != joined for other in others)
+        if isinstance(column, exp.Column) and column.table == joined and asks_elsewhere:
+            return asking, column
     return None
 
 

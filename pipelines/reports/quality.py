@@ -1,26 +1,43 @@
 """The quality report: what was expected, what came, what was refused, which published number each failure touches.
 
-Two editions from the same evidence. Restricted: exact counts by collection and submitter, linkage, loss. Public:
-states and coded shares only, because counts by submitter are counts of people.
+Two editions from the same evidence. Restricted: exact counts by collection and submitter, checks, linkage, loss.
+Public: nothing that is a function of few people. It names deliveries that are missing (what an agency did), checks
+that stop publication (without submitter where they are about rows), and shares of a whole collection in three steps.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
-import schemas
 from pipelines import planner
 from pipelines.intake import calendar, ledger
 from pipelines.quality import check_result
+from pipelines.reports import effects, words
 from pipelines.reports.page import write
-from pipelines.reports.site import seed
+from pipelines.reports.site import waiver_sentence
+from pipelines.reports.titles import Titles
 from pipelines.settings import Settings
 
 EDITIONS = ("restricted", "public")
-FAILING = ("fail", "error", "skipped", "warn")
+FAILING = ("fail", "error", "skipped")
+PRECISION_BAR, RECALL_BAR = 0.99, 0.90  # what linkage must reach by sector pair
+SECTORS = ("early_childhood", "k12", "postsecondary", "workforce", "child_welfare")
+SECTOR_TITLES = {
+    "early_childhood": "Early childhood",
+    "k12": "K–12",
+    "postsecondary": "Postsecondary",
+    "workforce": "Workforce",
+    "child_welfare": "Child welfare",
+    "": "All",
+}
+ENOUGH_ROWS = 100  # fewer rows of a collection, and their share in quarantine would speak of single people
+COUNTS = ("derived_count", "accepted_count", "quarantined_count", "duplicate_count")
 
 
 def build_quality(
@@ -33,149 +50,461 @@ def build_quality(
     release_id: str,
     data_as_of: str,
 ) -> None:
-    """Write the report of one build as a page. `gate`: the decision, public or exact as the edition asks."""
+    """Write the report of one build as a page. `gate`: the decision in its public form, as `GateDecision.public`.
+
+    Errors: ValueError for an edition that is none of `EDITIONS`.
+    """
     if edition not in EDITIONS:
-        raise ValueError(f"The quality report has the editions {EDITIONS}, not {edition!r}.")
-    checks = check_result.read(settings, build_id)
+        raise ValueError(f"The quality report has the editions {', '.join(EDITIONS)}, not {edition!r}.")
     restricted = edition == "restricted"
+    titles = Titles(settings, settings.candidate / "data")
+    status = calendar.status(settings, today)
+    checks = check_result.read(settings, build_id)
+    before = previous_build(settings, build_id)
+    exact = {}
+    if restricted:
+        exact = {
+            "deliveries": deliveries(settings, titles, status, checks),
+            "records": records(settings, titles),
+            "linkage": linkage(settings),
+            "linkage_effect": linkage_effect(settings, titles),
+            "losses": losses(settings, titles, build_id),
+            "balance": ledger.ledger_balances(settings),
+        }
     write(
         out_file,
         "quality.html",
         restricted=restricted,
         build_id=build_id,
         gate=gate,
-        deliveries=deliveries(settings, today, restricted),
-        late=late(settings, today),
-        failures=failures(settings, checks, restricted),
-        news=news(settings, build_id, checks),
-        links=links(settings) if restricted else [],
-        linkage_effect=linkage_effect(settings) if restricted else [],
-        losses=losses(settings, build_id) if restricted else [],
-        balance=ledger.ledger_balances(settings),
-        availability=availability(settings),
-        titles={name: each.title for name, each in schemas.collections().items()},
+        decisions=decisions(titles, gate),
+        waivers=[waiver_sentence(titles, each) for each in gate.get("waivers", [])],
+        waiver_errors=gate.get("waiver_errors", []),
+        late=late(titles, status),
+        checks=failures(titles, checks, restricted),
+        stopping=stopping(checks),
+        news=news(settings, titles, checks, before, restricted),
+        before=before,
+        collections=[] if restricted else collections(settings, titles, status),
+        state_losses=[] if restricted else state_losses(settings, titles),
+        balances=not ledger.ledger_balances(settings),
+        availability=availability(settings, titles),
+        bars={"precision": PRECISION_BAR, "recall": RECALL_BAR},
         release_id=release_id,
         data_as_of=data_as_of,
+        **exact,
     )
 
 
-def deliveries(settings: Settings, today: date, restricted: bool) -> list[dict]:
-    """By collection and submitter (restricted) or by collection (public): delivered, accepted, quarantined."""
-    lines = ledger.read(settings).filter(pl.col("status") == "accepted")
-    counts = ledger.read(settings, "ledger_collection").join(
-        lines.select("delivery_id", "submitter", "package").unique(), on="delivery_id", how="inner"
+# --- both editions ----------------------------------------------------------------------------------------
+def decisions(titles: Titles, gate: dict) -> dict:
+    """The decision on the whole and on each published table, in words; what is not published first."""
+    order = {"refuse": 0, "hold": 1, "publish": 2}
+    place = {code: number for number, code in enumerate([*titles.indicators, *titles.families])}
+    families = sorted(
+        gate.get("families", []),
+        key=lambda each: (order[each["decision"]], place.get(each["family"], len(place)), each["family"]),
     )
-    if not counts.height:
+    return {
+        "outcome": gate.get("outcome", ""),
+        "reasons": reasons(titles, gate.get("reasons", [])),
+        "families": [
+            {
+                "name": titles.family(each["family"]),
+                "decision": each["decision"],
+                "words": words.DECISIONS[each["decision"]],
+                "years": "all" if each["held_years"] in ("all", None) else words.years(each["held_years"]),
+                "reasons": reasons(titles, each["reasons"]),
+            }
+            for each in families
+        ],
+    }
+
+
+def reasons(titles: Titles, given: list[dict]) -> list[str]:
+    """Coded reasons as sentences. A submitter is named for a delivery that is missing, not for what its rows hold."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for each in given:
+        parts = [words.GATE_REASONS.get(each["code"]) or words.sentence_case(each["code"])]
+        about = [titles.collection(each["collection"])] if each.get("collection") else []
+        if each.get("check_id") and each["code"] not in {"delivery_missing_or_failing", "delivery_below_quality"}:
+            about.insert(0, words.check(each["check_id"]))
+        if each.get("submitter") and each["code"] == "delivery_missing_or_failing":
+            about.append(titles.submitter(each["submitter"]))
+        text = ": ".join([*parts, ", ".join(about)]) if about else parts[0]
+        found[text] |= {each["school_year"]} if each.get("school_year") else set()
+    return [f"{text} ({words.years(list(years))})." if years else f"{text}." for text, years in found.items()]
+
+
+def late(titles: Titles, status: list[calendar.StatusRow]) -> list[dict]:
+    """Deliveries that the calendar expects and that are late or were refused: what agencies did, nobody's data."""
+    return [
+        {
+            "submitter": titles.submitter(row.submitter),
+            "package": titles.package(row.package),
+            "period": words.period(row.period),
+            "status": words.DELIVERY.get(row.status) or words.sentence_case(row.status),
+            "due": row.due,
+            "message": row.message,
+            "touches": touched(titles, row.collections),
+        }
+        for row in status
+        if row.is_late or row.status == "rejected"
+    ]
+
+
+def touched(titles: Titles, collections: tuple[str, ...]) -> list[str]:
+    """Names of the published families that read any of the collections."""
+    codes = {code for name in collections for code in titles.reading(name)}
+    return [titles.family(code) for code in titles.indicators | titles.families if code in codes]
+
+
+def failures(titles: Titles, checks: pl.DataFrame, restricted: bool) -> list[dict]:
+    """Checks that did not pass, with what they touch. Public: `is_public` only, no counts, no submitter, no message."""
+    groups: dict[tuple, list[dict]] = defaultdict(list)
+    for row in checks.filter(pl.col("status").is_in((*FAILING, "warn"))).iter_rows(named=True):
+        if restricted or is_public(row):
+            who = row["submitter"] or ""
+            named = who if restricted or is_about_delivery(row) else ""
+            family = "" if row["collection"] else row["family"] or ""
+            groups[(row["severity"], row["check_id"], row["collection"] or "", named, family)].append(row)
+    found = []
+    for (severity, check_id, collection, submitter, family), rows in sorted(groups.items()):
+        families = [code for code in family.split(";") if code]
+        known = [] if families or not collection else titles.reading(collection)
+        effect = [(titles.family(code), *effects.effect(code, collection)) for code in known]
+        found.append(
+            {
+                "check": words.check(check_id),
+                "check_id": check_id if restricted else "",
+                "about": titles.collection(collection) if collection else layer(check_id),
+                "submitter": titles.submitter(submitter),
+                "years": words.years([row["school_year"] for row in rows if row["school_year"]]),
+                "severity": words.SEVERITIES[severity],
+                "stops": severity == "error",
+                "failing": sum(row["failing_count"] or 0 for row in rows) if restricted else None,
+                "total": sum(row["total_count"] or 0 for row in rows) if restricted else None,
+                "messages": list(dict.fromkeys(row["message"] for row in rows if row["message"]))[:5]
+                if restricted
+                else [],
+                "touches": "every number" if "*" in families else "",
+                "families": [titles.family(code) for code in families if code != "*"],
+                "effects": effect,
+            }
+        )
+    return merged_families(found)
+
+
+def merged_families(rows: list[dict]) -> list[dict]:
+    """Rows of one check that differ in the family only, as one row that names them all."""
+    found: dict[tuple, dict] = {}
+    for row in rows:
+        key = (row["check"], row["check_id"], row["about"], row["submitter"], row["severity"], row["touches"])
+        if key not in found or not row["families"]:
+            found[(*key, len(found)) if key in found else key] = row
+            continue
+        first = found[key]
+        first["families"] += [name for name in row["families"] if name not in first["families"]]
+        first["messages"] = list(dict.fromkeys([*first["messages"], *row["messages"]]))[:5]
+        first["years"] = first["years"] if first["years"] == row["years"] else "several"
+        if row["failing"] is not None:
+            first["failing"] += row["failing"]
+            first["total"] += row["total"]
+    return list(found.values())
+
+
+def is_public(row: dict) -> bool:
+    """Whether a failing check may be named to everyone: it stops publication, or is about tables or deliveries.
+
+    A warning about rows tells that there is at least one such row, which may be one person's.
+    """
+    if row["severity"] == "error" and row["status"] != "warn":
+        return True
+    return row["layer"] == "expectation" or is_about_delivery(row)
+
+
+def is_about_delivery(row: dict) -> bool:
+    """A check of what an agency did (a file that did not come, or was refused), not of what its rows hold."""
+    rule = row["check_id"].rsplit(".", 1)[-1]
+    return row["layer"] == "intake" and rule in {"delivered", "refused", "in_force", "destroy_by", "sent_twice"}
+
+
+def layer(check_id: str) -> str:
+    """What a check that names no collection is about, in words."""
+    parts = check_id.split(".")
+    first = {
+        "expectation": "Published tables",
+        "disclosure": "Protection",
+        "linkage": "Linkage",
+        "warehouse": "Warehouse",
+        "intake": "Deliveries",
+        "release": "Release",
+    }.get(parts[0], words.sentence_case(parts[0]))
+    if len(parts) < 3 or parts[0] != "warehouse":
+        return first
+    return f"{first}: {words.sentence_case(re.sub(r'^(dim|fct|brg|stg|ind|int|cube|mart)_', '', parts[1])).lower()}"
+
+
+def stopping(checks: pl.DataFrame) -> int:
+    """How many of the checks that stop publication did not pass. (How many were run depends on rows: some checks are
+    recorded only where a row fails.)"""
+    return checks.filter((pl.col("severity") == "error") & pl.col("status").is_in(FAILING)).height
+
+
+def previous_build(settings: Settings, build_id: str) -> str:
+    """The build to compare with: the last complete one, else the newest earlier one on which a decision was made."""
+    last = planner.last_good(settings)
+    if last is not None and last["build_id"] != build_id:
+        return last["build_id"]
+    decided = (path.stem for path in (settings.evidence / "gate").glob("*.json"))
+    earlier = [each for each in decided if each < build_id and check_result.folder(settings, each).is_dir()]
+    return max(earlier, default="")
+
+
+def news(settings: Settings, titles: Titles, checks: pl.DataFrame, before: str, restricted: bool) -> list[str]:
+    """What fails now and did not at the build before, and the reverse; public: checks as they are listed publicly."""
+    if not before:
         return []
-    by = ["collection", "submitter"] if restricted else ["collection"]
+
+    def lines(frame: pl.DataFrame) -> set[str]:
+        found = set()
+        for row in frame.filter(pl.col("status").is_in((*FAILING, "warn"))).iter_rows(named=True):
+            if restricted or is_public(row):
+                named = restricted or is_about_delivery(row)
+                about = titles.collection(row["collection"]) if row["collection"] else layer(row["check_id"])
+                parts = [words.check(row["check_id"]), about, titles.submitter(row["submitter"]) if named else ""]
+                found.add(", ".join(filter(None, parts)))
+        return found
+
+    now, then = lines(checks), lines(check_result.read(settings, before))
+    return [f"New: {each}." for each in sorted(now - then)] + [f"Mended: {each}." for each in sorted(then - now)]
+
+
+def availability(settings: Settings, titles: Titles) -> list[dict]:
+    """What sources lack, from the candidate's table of availability."""
+    path = settings.candidate / "data" / "mart_availability.parquet"
+    if not path.exists():
+        return []
+    table = pl.read_parquet(path).filter(pl.col("status") != "available")
     grouped = (
-        counts.group_by(by)
-        .agg(pl.col("derived_count", "accepted_count", "quarantined_count", "duplicate_count").sum())
-        .sort(by)
+        table.group_by("source", "collection", "missing")
+        .agg(pl.col("indicator_code").unique().sort(), pl.col("school_year").unique())
+        .sort("source", "collection", "missing")
     )
-    rows = []
-    for row in grouped.iter_rows(named=True):
-        share = row["quarantined_count"] / row["derived_count"] if row["derived_count"] else 0.0
-        rows.append({**row, "submitter": row.get("submitter", ""), "share": share, "coded": coded(share)})
-    return rows
+    return [
+        {
+            "source": titles.submitter(row["source"]),
+            "collection": titles.collection(row["collection"]),
+            "missing": row["missing"],
+            "years": words.years([year for year in row["school_year"] if year]),
+            "families": [titles.family(code) for code in row["indicator_code"] if code],
+        }
+        for row in grouped.iter_rows(named=True)
+    ]
 
 
-def coded(share: float) -> str:
-    """A share of quarantined rows, coarse enough for anyone to read."""
-    if share == 0:
-        return "none"
+# --- public edition ---------------------------------------------------------------------------------------
+def collections(settings: Settings, titles: Titles, status: list[calendar.StatusRow]) -> list[dict]:
+    """By collection: how many of the expected deliveries are in, and the share of rows in quarantine, coded."""
+    counts = in_use(settings).group_by("collection").agg(pl.col(*COUNTS).sum())
+    rows = {row["collection"]: row for row in counts.iter_rows(named=True)}
+    expected = delivered_by(status, lambda row, name: name)
+    return [
+        {
+            "collection": titles.collection(name),
+            "expected": expected[name]["expected"],
+            "received": expected[name]["received"],
+            "coded": coded(rows[name]["quarantined_count"], rows[name]["derived_count"]) if name in rows else "no rows",
+        }
+        for name in sorted(set(rows) | set(expected))
+    ]
+
+
+def coded(failing: int, total: int) -> str:
+    """A share of rows in quarantine, in steps that no single row of a small collection can be read from."""
+    if total < ENOUGH_ROWS:
+        return "too few rows to say"
+    share = failing / total
     if share <= 0.005:
         return "up to 0.5%"
     return "up to 5%" if share <= 0.05 else "over 5%"
 
 
-def late(settings: Settings, today: date) -> list[calendar.StatusRow]:
-    """Deliveries that the calendar expects and that are late or were rejected."""
-    return [row for row in calendar.status(settings, today) if row.status in {"late", "rejected"}]
+def state_losses(settings: Settings, titles: Titles) -> list[dict]:
+    """What protection hides of each indicator at state level, in three steps, from the tables to be published."""
+    path = settings.candidate / "data" / "mart_indicator__organization.parquet"
+    if not path.exists():
+        return []
+    told = pl.col("value_status").is_in(("shown", "banded", "no_students"))
+    table = (
+        pl.read_parquet(path)
+        .filter(pl.col("organization_level") == "state", pl.col("value_status").is_in(("suppressed",)) | told)
+        .group_by("indicator_code")
+        .agg(((~told).sum() / pl.len()).alias("hidden"))
+    )
+    shares = dict(table.iter_rows())
+    steps = ((0.1, "few: up to a tenth"), (0.5, "some: up to half"), (1.0, "most: over half"))
+    return [
+        {"name": titles.family(code), "coded": next(text for limit, text in steps if shares[code] <= limit)}
+        for code in titles.indicators
+        if code in shares
+    ]
 
 
-def failures(settings: Settings, checks: pl.DataFrame, restricted: bool) -> list[dict]:
-    """Failed checks with what they touch. The public edition names check, collection and family, no counts."""
-    names = {row["indicator_code"]: row["indicator_name"] for row in seed(settings, "registers/indicator.csv")}
-    reads = {row["indicator_code"]: row["collections"].split(";") for row in seed(settings, "registers/indicator.csv")}
-    rows = []
-    for row in checks.filter(pl.col("status").is_in(FAILING)).sort("severity", "check_id").iter_rows(named=True):
-        touched = [each for each in (row["family"] or "").split(";") if each]
-        if not touched and row["collection"]:
-            touched = [code for code, collections in reads.items() if row["collection"] in collections]
-        rows.append(
+# --- restricted edition -----------------------------------------------------------------------------------
+def in_use(settings: Settings) -> pl.DataFrame:
+    """Derived rows by file of the deliveries in use, with submitter and package."""
+    lines = ledger.read(settings).filter(pl.col("status") == "accepted")
+    return ledger.read(settings, "ledger_collection").join(
+        lines.select("delivery_id", "submitter", "package").unique(), on="delivery_id", how="inner"
+    )
+
+
+def delivered_by(status: list[calendar.StatusRow], key: Callable) -> dict:
+    """Deliveries that are due or in, received and late, under `key(row, collection)`; not those that may still come."""
+    found: dict = defaultdict(lambda: {"expected": 0, "received": 0, "late": 0})
+    for row in status:
+        for name in row.collections:
+            line = found[key(row, name)]
+            line["expected"] += row.late_after is not None and (row.status != "expected" or row.is_late)
+            line["received"] += row.received_build is not None and row.status not in {"rejected", "late"}
+            line["late"] += row.is_late
+    return found
+
+
+def deliveries(
+    settings: Settings, titles: Titles, status: list[calendar.StatusRow], checks: pl.DataFrame
+) -> list[dict]:
+    """By collection, then submitter: expected, received, late, rows of each kind, checks failed, numbers touched."""
+    counts = {
+        (row["collection"], row["submitter"]): row
+        for row in in_use(settings).group_by("collection", "submitter").agg(pl.col(*COUNTS).sum()).iter_rows(named=True)
+    }
+    expected = delivered_by(status, lambda row, name: (name, row.submitter))
+    failed: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: {"failed": 0, "warned": 0})
+    for row in checks.filter(pl.col("status").is_in((*FAILING, "warn"))).iter_rows(named=True):
+        if row["collection"] and row["submitter"]:
+            is_failed = row["severity"] == "error" and row["status"] in FAILING
+            failed[(row["collection"], row["submitter"])]["failed" if is_failed else "warned"] += 1
+    blocks: dict[str, list[dict]] = defaultdict(list)
+    for name, submitter in sorted(set(counts) | set(expected) | set(failed)):
+        row = counts.get((name, submitter), dict.fromkeys(COUNTS, 0))
+        blocks[name].append(
             {
-                "check_id": row["check_id"],
-                "collection": row["collection"] or "",
-                "submitter": row["submitter"] or "",
-                "severity": row["severity"],
-                "status": row["status"],
-                "message": row["message"] if restricted else "",
-                "failing": row["failing_count"] if restricted else None,
-                "total": row["total_count"] if restricted else None,
-                "touches": [names.get(each, each) for each in touched],
+                "submitter": titles.submitter(submitter),
+                "code": submitter,
+                **expected[(name, submitter)],
+                **{key: row[key] for key in COUNTS},
+                "share": words.percent(row["quarantined_count"] / row["derived_count"]) if row["derived_count"] else "",
+                **failed[(name, submitter)],
             }
         )
-    return rows
+    return [
+        {
+            "collection": titles.collection(name),
+            "code": name,
+            "rows": rows,
+            "effects": [(titles.family(code), *effects.effect(code, name)) for code in titles.reading(name)],
+        }
+        for name, rows in blocks.items()
+    ]
 
 
-def news(settings: Settings, build_id: str, checks: pl.DataFrame) -> list[str]:
-    """Checks that fail now and did not at the last complete build, and the reverse."""
-    last = planner.last_good(settings)
-    if last is None or last["build_id"] == build_id:
-        return []
-    before = check_result.read(settings, last["build_id"])
-
-    def failing(frame: pl.DataFrame) -> set[str]:
-        rows = frame.filter(pl.col("status").is_in(FAILING)).iter_rows(named=True)
-        return {" · ".join(filter(None, (row["check_id"], row["collection"], row["submitter"]))) for row in rows}
-
-    now, then = failing(checks), failing(before)
-    return [f"New: {each}" for each in sorted(now - then)] + [f"Mended: {each}" for each in sorted(then - now)]
-
-
-def links(settings: Settings) -> list[dict]:
-    """Link quality by sector pair, as measured."""
-    path = settings.exchange / "link_quality.parquet"
-    return list(pl.read_parquet(path).iter_rows(named=True)) if path.exists() else []
-
-
-def linkage_effect(settings: Settings) -> list[dict]:
-    """What linkage error does to each indicator, where the truth is known (the synthetic state)."""
-    path = settings.evidence / "linkage_effect.parquet"
-    return list(pl.read_parquet(path).iter_rows(named=True)) if path.exists() else []
-
-
-def losses(settings: Settings, build_id: str) -> list[dict]:
-    """Cells hidden by disclosure control, by indicator and level: what protection costs."""
-    path = settings.evidence / "disclosure" / f"{build_id}.parquet"
-    if not path.exists():
-        return []
-    frame = pl.read_parquet(path)
-    if "value_status" not in frame.columns:
-        return []
+def records(settings: Settings, titles: Titles) -> list[dict]:
+    """Source records of the deliveries in use, by submitter and package: the ledger's equation."""
+    lines = ledger.read(settings).filter(pl.col("status") == "accepted")
+    columns = ["delivered_count", *ledger.COUNTS]
     table = (
-        frame.group_by("indicator_code", "organization_level")
-        .agg(
-            pl.len().alias("cells"),
-            (pl.col("value_status") == "shown").sum().alias("shown"),
-            (pl.col("value_status") == "banded").sum().alias("banded"),
-            (pl.col("value_status") == "suppressed").sum().alias("hidden"),
-        )
-        .sort("indicator_code", "organization_level")
+        lines.group_by("submitter", "package")
+        .agg(pl.len().alias("files"), pl.col(*columns).sum())
+        .sort("submitter", "package")
     )
-    return list(table.iter_rows(named=True))
+    return [
+        {**row, "submitter": titles.submitter(row["submitter"]), "package": titles.package(row["package"])}
+        for row in table.iter_rows(named=True)
+    ]
 
 
-def availability(settings: Settings) -> list[dict]:
-    """What sources lack, from the candidate's availability mart."""
-    path = settings.candidate / "data" / "mart_availability.parquet"
+def linkage(settings: Settings) -> dict:
+    """Link quality by sector pair beside the bars, and the other measures."""
+    path = settings.exchange / "link_quality.parquet"
+    if not path.exists():
+        return {"pairs": [], "others": []}
+    pairs: dict[tuple[str, str], dict] = {}
+    others = []
+    for row in pl.read_parquet(path).iter_rows(named=True):
+        name = [SECTOR_TITLES.get(row[side]) or words.sentence_case(row[side]) for side in ("sector_a", "sector_b")]
+        if row["sector_a"] and row["sector_b"]:
+            pairs.setdefault((row["sector_a"], row["sector_b"]), {"name": " and ".join(dict.fromkeys(name))})[
+                row["metric"]
+            ] = row
+        else:
+            others.append({**row, "name": name[0], "words": words.METRICS.get(row["metric"], row["metric"])})
+    for pair in pairs.values():
+        for metric, bar in (("precision", PRECISION_BAR), ("recall_linkable", RECALL_BAR)):
+            value = pair[metric]["value"] if metric in pair else None
+            pair[f"{metric}_reached"] = None if value is None else value >= bar
+    order = {sector: number for number, sector in enumerate(SECTORS)}
+    keys = sorted(pairs, key=lambda pair: [order.get(sector, len(order)) for sector in pair])
+    return {"pairs": [pairs[key] for key in keys], "others": others}
+
+
+def linkage_effect(settings: Settings, titles: Titles) -> list[dict]:
+    """What linkage error does to each indicator, where the truth is known (the synthetic state), largest first."""
+    path = settings.evidence / "linkage_effect.parquet"
     if not path.exists():
         return []
-    table = pl.read_parquet(path).filter(pl.col("status") != "available")
-    return list(
-        table.group_by("source", "collection", "indicator_code", "status", "missing")
-        .agg(pl.col("school_year").min().alias("first"), pl.col("school_year").max().alias("last"))
-        .sort("source", "collection", "indicator_code")
-        .iter_rows(named=True)
-    )
+    rows = []
+    for row in pl.read_parquet(path).iter_rows(named=True):
+        if row["found_rate"] is None and row["true_rate"] is None:
+            continue
+        both = row["found_rate"] is not None and row["true_rate"] is not None
+        rows.append(
+            {
+                **row,
+                "name": titles.family(row["indicator_code"]),
+                "subject": "" if row.get("subject_code") in (None, "all") else words.sentence_case(row["subject_code"]),
+                "year": words.school_year(row["cohort_year"]),
+                "difference": row["found_rate"] - row["true_rate"] if both else None,
+            }
+        )
+    return sorted(rows, key=lambda row: (row["name"], row["subject"], row["cohort_year"]))
+
+
+def losses(settings: Settings, titles: Titles, build_id: str) -> dict[str, list[dict]]:
+    """Cells of official tables that protection hides, by indicator and level, and by group."""
+    path = settings.evidence / "disclosure" / f"{build_id}.parquet"
+    if not path.exists() or "value_status" not in pl.read_parquet_schema(path):
+        return {"levels": [], "groups": []}
+    frame = pl.read_parquet(path)
+    status = pl.col("value_status")
+    counted = [
+        pl.len().alias("cells"),
+        (status == "shown").sum().alias("shown"),
+        (status == "banded").sum().alias("banded"),
+        (status == "suppressed").sum().alias("hidden"),
+        status.is_in(("no_students", "window_open")).sum().alias("others"),
+        pl.col("denominator_count").filter(status == "suppressed").sum().alias("hidden_people"),
+    ]
+    by_level = frame.group_by("indicator_code", "organization_level").agg(counted)
+    by_group = frame.group_by("organization_level", "breakdown_code").agg(counted)
+    levels = list(words.LEVELS)
+
+    def described(row: dict) -> dict:
+        told = row["shown"] + row["banded"] + row["hidden"]
+        share = words.percent(row["hidden"] / told) if told else ""
+        return {**row, "level": words.LEVELS[row["organization_level"]], "share": share}
+
+    def place(row: dict) -> int:
+        return levels.index(row["organization_level"])
+
+    return {
+        "levels": [
+            {**described(row), "name": titles.family(row["indicator_code"])}
+            for row in sorted(by_level.iter_rows(named=True), key=lambda row: (row["indicator_code"], place(row)))
+        ],
+        "groups": [
+            {**described(row), "name": words.breakdown(row["breakdown_code"])}
+            for row in sorted(by_group.iter_rows(named=True), key=lambda row: (place(row), row["breakdown_code"]))
+        ],
+    }

@@ -126,6 +126,16 @@ TABLES = {
     "mart_institution": "Postsecondary institutions",
     "mart_availability": "What sources hold and lack",
 }
+ACRONYMS = {
+    "ssn": "Social Security number",
+    "nces": "NCES",
+    "fips": "FIPS",
+    "cip": "CIP",
+    "naics": "NAICS",
+    "opeid": "OPEID",
+    "ein": "EIN",
+    "lea": "LEA",
+}
 
 
 def percent(rate: object) -> str:
@@ -203,8 +213,13 @@ def people(row: dict | None) -> str:
 
 def sentence_case(code: str) -> str:
     """A code as words: `every_named_organization` → Every named organization."""
-    words = re.sub(r"[_|]+", " ", code).strip()
+    words = " ".join(ACRONYMS.get(word, word) for word in re.split(r"[_|\s]+", code.strip()))
     return words[:1].upper() + words[1:]
+
+
+def without_file_names(text: str) -> str:
+    """A register's text in which a policy file reads as the policy: `policy absence_day.csv` → policy “absence day”."""
+    return re.sub(r"\b(?:policy )?([a-z_]+)\.csv", lambda found: f"policy “{found[1].replace('_', ' ')}”", text)
 
 
 def check(check_id: str) -> str:

@@ -1,73 +1,79 @@
-"""One small synthetic state and its first night, shared by the tests that look at what a night leaves behind."""
+"""One small synthetic state, its first night, and what later nights make of it. `homes` says how they are made."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
+import canaries
 import pytest
+import stories
+from homes import Nights, State, copy_state
 
-from pipelines.settings import ROOT, Settings, child_environment, load
-
-STUDENTS = 1_500
-
-
-@dataclass(frozen=True)
-class State:
-    """A home with its settings, and a way to run our commands on it as a user would."""
-
-    settings: Settings
-
-    def p20w(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipelines.cli", *arguments],
-            cwd=ROOT,
-            env=child_environment(self.settings),
-            capture_output=True,
-            text=True,
-        )
-        if check:
-            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-        return done
-
-    @property
-    def current(self) -> Path:
-        return self.settings.releases / "current"
+# In this order: what the others wait for comes first.
+JOBS = {
+    "night": stories.first_night,
+    "canary": canaries.canary_night,
+    "missing": stories.missing,
+    "spoiled": stories.spoiled,
+    "arrived": stories.arrived,
+    "rebuilt": stories.rebuilt,
+}
+NEEDS = {"missing": ["night"], "spoiled": ["night"], "rebuilt": ["night"], "arrived": ["night", "missing"]}
+_wanted: list[str] = []
 
 
-def state_at(folder: Path) -> State:
-    return State(
-        load(
-            {
-                "P20W_HOME": str(folder / "state"),
-                "P20W_TRUTH": str(folder / "truth"),
-                "P20W_VAULT_KEY_FILE": str(folder / "vault.key"),
-            }
-        )
-    )
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which homes the selected tests use, so that they are made side by side."""
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ()) if name in JOBS}
+    used |= {need for name in used for need in NEEDS.get(name, ())}
+    _wanted[:] = [name for name in JOBS if name in used]
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory) -> State:
-    """The deliveries of a small state, landed and not yet read."""
-    state = state_at(tmp_path_factory.mktemp("demo"))
-    state.p20w("demo", "--students", str(STUDENTS), "--seed", "7")
-    return state
+def nights(tmp_path_factory) -> Iterator[Nights]:
+    made = Nights(tmp_path_factory.mktemp("homes"), JOBS, _wanted)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
-def night(demo: State) -> State:
+def night(nights: Nights) -> State:
     """The small state after its first night. Read it; a test that writes takes `own_copy`."""
-    demo.p20w("nightly")
-    return demo
+    return nights.get("night")
 
 
 @pytest.fixture
 def own_copy(night: State, tmp_path: Path) -> State:
     """A copy of the state after its first night, to be changed freely."""
-    source = night.settings.home.parent
-    shutil.copytree(source, tmp_path / "copy", symlinks=True)
-    return state_at(tmp_path / "copy")
+    return copy_state(night, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def missing(nights: Nights) -> stories.Missing:
+    """A first night without the newest state assessment and one district's newest annual collection."""
+    return nights.get("missing")
+
+
+@pytest.fixture(scope="session")
+def spoiled(nights: Nights) -> stories.Spoiled:
+    """A later night on which one district's columns have shifted and other files came twice."""
+    return nights.get("spoiled")
+
+
+@pytest.fixture(scope="session")
+def arrived(nights: Nights) -> stories.Arrived:
+    """After `missing`: the files come, nights and publications are killed, and in the end all is published."""
+    return nights.get("arrived")
+
+
+@pytest.fixture(scope="session")
+def rebuilt(nights: Nights) -> stories.Rebuilt:
+    """The first release, built again."""
+    return nights.get("rebuilt")
+
+
+@pytest.fixture(scope="session")
+def canary(nights: Nights) -> canaries.Canary:
+    """A first night over deliveries with unmistakable identifiers in good rows and in broken ones."""
+    return nights.get("canary")

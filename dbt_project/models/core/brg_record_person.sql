@@ -9,6 +9,7 @@ with newest_link as (
         person_key,
         sector,
         rule,
+        has_ssn,
         valid_from_build as known_since_build
     from (
         select
@@ -40,6 +41,7 @@ step_{{ step }} as (
         coalesce(redirect.person_key, link.person_key) as person_key,
         link.sector,
         link.rule,
+        link.has_ssn,
         coalesce(redirect.build_id, link.known_since_build) as known_since_build
     from {{ 'newest_link' if step == 1 else 'step_' ~ (step - 1) }} as link
     left join newest_redirect as redirect
@@ -51,5 +53,6 @@ select
     record_key,
     person_key,
     sector,
-    rule
+    rule,
+    cast(coalesce(has_ssn, false) as boolean) as has_ssn
 from step_{{ longest_chain }}

@@ -47,8 +47,8 @@ def cohort_members(deliveries: Deliveries) -> pl.DataFrame:
     """person_key, cohort_year, school_id_state, lea_id_state, is_removed; one row a student.
 
     The cohort last stated holds, as assigned or else by the first grade 9 year (the earlier of two in one year); where
-    nothing is stated the grade first met decides. The last enrollment in grades 9 to 12 up to the fourth year names the school and
-    says whether the student has left.
+    nothing is stated the grade first met decides. The last enrollment in grades 9 to 12 up to the fourth year names the
+    school and says whether the student has left.
     """
     enrolled = deliveries.with_lea(
         deliveries.rows(

@@ -218,7 +218,7 @@ def _agency_years(deliveries: Deliveries) -> list[int]:
 
 
 def _reporting_agency(deliveries: Deliveries) -> pl.DataFrame:
-    """Every K-12 student and assessed child of a year for which the child welfare agency delivered."""
+    """Every child of a year, from early childhood to grade 12, for which the child welfare agency delivered."""
     people = [
         deliveries.rows(collection, "school_year").select("person_key", "school_year")
         for collection in (
@@ -229,6 +229,7 @@ def _reporting_agency(deliveries: Deliveries) -> pl.DataFrame:
             "k12__program_participation",
             "k12__assessment_result",
             "early_childhood__kindergarten_readiness",
+            "early_childhood__program_enrollment",
         )
     ]
     return pl.concat(people).unique().filter(pl.col("school_year").is_in(_agency_years(deliveries)))

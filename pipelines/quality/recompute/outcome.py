@@ -91,10 +91,15 @@ def _employed(deliveries: Deliveries, awarded: pl.DataFrame, window_code: str) -
         .agg(quarters=pl.len(), total=pl.col("wage_amount").sum())
     )
     known = linkable_to_wages(deliveries)
+    reviewed = wages_in_review(deliveries)
     return (
         awarded.join(earned, on=["person_key", "wage_year"], how="left")
         .join(known, on="person_key", how="left")
-        .with_columns(in_denominator=pl.col("is_linkable").fill_null(False))
+        .join(reviewed, on=["person_key", "wage_year"], how="left")
+        .with_columns(
+            in_denominator=pl.col("is_linkable").fill_null(False)
+            & (pl.col("quarters").is_not_null() | pl.col("is_in_review").is_null())
+        )
         .with_columns(
             in_numerator=pl.col("in_denominator") & pl.col("quarters").is_not_null(),
             amount=pl.when(pl.col("in_denominator") & (pl.col("quarters") >= required)).then("total"),
@@ -104,20 +109,26 @@ def _employed(deliveries: Deliveries, awarded: pl.DataFrame, window_code: str) -
 
 
 def linkable_to_wages(deliveries: Deliveries) -> pl.DataFrame:
-    """People with a record of a source that sends Social Security numbers: person_key, is_linkable.
+    """People with a valid Social Security number in some record: person_key, is_linkable.
 
-    Wages come under a number; a person met only by sources without one cannot be looked for among them.
+    Wages come under a number; a person of whom no source sent one cannot be looked for among them.
     """
-    with_number = {row["layout"] for row in deliveries.policy("crosswalks/layout") if row["element"] == "ssn"}
-    sources = {
-        (row["collection"], row["package"])
-        for row in deliveries.policy("registers/package")
-        if row["layout"] in with_number
-    }
-    found = [
-        deliveries.rows(collection).filter(pl.col("package") == package).select("person_key")
-        for collection, package in sorted(sources)
-    ]
-    if not found:
-        return pl.DataFrame(schema={"person_key": pl.Int64, "is_linkable": pl.Boolean})
-    return pl.concat(found).unique().with_columns(is_linkable=pl.lit(True))
+    bridge = pl.read_parquet(deliveries.settings.exchange / "brg_record_person.parquet")
+    with_number = bridge.filter(pl.col("has_ssn")).select("record_key").unique()
+    found = deliveries.links.join(with_number, on="record_key", how="semi").select("person_key").unique()
+    return found.with_columns(is_linkable=pl.lit(True))
+
+
+def wages_in_review(deliveries: Deliveries) -> pl.DataFrame:
+    """Years in which wages stand under a person's number but another name: person_key, wage_year, is_in_review.
+
+    A year with such wages alone says neither that the person worked nor that not.
+    """
+    review = pl.read_parquet(deliveries.settings.exchange / "link_not_determined.parquet")
+    wages = deliveries.rows("workforce__wage", "wage_year", "wage_amount").filter(pl.col("wage_amount") > 0)
+    return (
+        wages.select("record_key", "wage_year")
+        .join(review, on="record_key")
+        .select("wage_year", person_key="candidate_person_key", is_in_review=pl.lit(True))
+        .unique()
+    )

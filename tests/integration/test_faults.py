@@ -1,0 +1,246 @@
+"""Each planted fault: the night ends, the fault is named, the decision is right family by family."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import polars as pl
+import pytest
+from homes import State
+from test_night import STATUS_DAY, indicators
+
+from pipelines.demo_state.faults import Planted
+from pipelines.intake import ledger
+
+LONG_MART = "mart_indicator__organization"
+ANNUAL = ("k12__attendance", "k12__completion", "k12__enrollment", "k12__program_participation", "k12__student")
+
+
+def registers(state: State) -> dict[str, tuple[set[str], list[int]]]:
+    """Family → collections that it reads, and how far the years that it reads are from its cohort year."""
+    rows = [(row["indicator_code"], row) for row in indicators(state.settings)]
+    with (state.settings.seeds / "registers" / "family.csv").open(newline="") as handle:
+        rows += [(row["family"], row) for row in csv.DictReader(handle)]
+    return {
+        family: (set(row["collections"].split(";")), [int(each) for each in (row["reads_years"] or "0").split(";")])
+        for family, row in rows
+    }
+
+
+def touched(state: State, collections: set[str], year: int) -> dict[str, set[int]]:
+    """Family → cohort years whose numbers a failing delivery of these collections and this school year touches."""
+    return {
+        family: {year - offset for offset in offsets}
+        for family, (read, offsets) in registers(state).items()
+        if read & collections
+    }
+
+
+def held(gate: dict) -> dict[str, set[int]]:
+    assert gate["outcome"] == "publish", gate["reasons"]
+    assert {family["family"] for family in gate["families"] if family["decision"] == "refuse"} == set()
+    return {family["family"]: set(family["held_years"]) for family in gate["families"] if family["decision"] == "hold"}
+
+
+def gate_of(state: State) -> dict:
+    return json.loads((state.settings.candidate / "gate.json").read_text())
+
+
+def rows_of(table: pl.DataFrame, family: str, year: int | None = None) -> pl.DataFrame:
+    if "indicator_code" in table.columns and family in table["indicator_code"].to_list():
+        table = table.filter(pl.col("indicator_code") == family)
+    return table if year is None else table.filter(pl.col("cohort_year") == year)
+
+
+def same_rows(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    return one.sort(one.columns, nulls_last=True).equals(other.sort(other.columns, nulls_last=True))
+
+
+def report(state: State) -> str:
+    return (state.settings.evidence / "reports" / "quality.html").read_text()
+
+
+def together(*parts: dict[str, set[int]]) -> dict[str, set[int]]:
+    """All families of the parts, each with the years of every part."""
+    return {family: set().union(*(part.get(family, set()) for part in parts)) for part in parts for family in part}
+
+
+# --- nothing came ---------------------------------------------------------------------------------------------------
+def expected_after_missing(missing) -> dict[str, set[int]]:
+    return together(
+        touched(missing.state, {"k12__assessment_result"}, int(missing.late_file.period)),
+        touched(missing.state, set(ANNUAL), int(missing.district_missing.period)),
+    )
+
+
+def test_a_night_without_expected_deliveries_ends_and_publishes(missing):
+    assert missing.late_file.records > 0 and missing.district_missing.records > 0
+    assert f"{missing.state.release_id} is the current release." in missing.said
+    assert missing.state.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "collections"), [("late_file", ("k12__assessment_result",)), ("district_missing", ANNUAL)]
+)
+def test_a_missing_delivery_is_named_with_collection_and_submitter(missing, fault, collections):
+    planted: Planted = getattr(missing, fault)
+    failed = missing.state.checks().filter(
+        (pl.col("layer") == "intake") & (pl.col("status") == "fail") & (pl.col("submitter") == planted.submitter)
+    )
+    found = {row["collection"]: row for row in failed.iter_rows(named=True) if row["school_year"] == 2026}
+    assert set(found) == set(collections)
+    for collection, row in found.items():
+        assert row["check_id"] == f"intake.{collection}.delivered"
+        assert row["severity"] == "error" and row["failing_count"] == 1
+        assert f"{planted.package} {planted.period}" in row["message"]
+    page = report(missing.state)
+    assert f"{planted.submitter}, {planted.package}, {planted.period}: late" in page
+    assert found[collections[0]]["message"] in page
+
+
+def test_a_missing_delivery_is_late_in_the_status(missing):
+    told = missing.state.p20w("status", "--today", STATUS_DAY, check=False)
+    assert told.returncode == 1
+    late = [line for line in told.stdout.splitlines() if line.startswith("late")]
+    assert len(late) == 2
+    for planted in (missing.late_file, missing.district_missing):
+        assert any(f"{planted.submitter} {planted.package} {planted.period}" in line for line in late)
+
+
+def test_a_missing_delivery_holds_exactly_the_years_that_read_it(missing, night):
+    assert held(gate_of(missing.state)) == together(held(gate_of(night)), expected_after_missing(missing))
+
+
+def test_years_never_released_are_incomplete_and_show_no_number(missing):
+    table = missing.state.table(LONG_MART)
+    for family, years in expected_after_missing(missing).items():
+        rows = rows_of(table, family) if not family.startswith("mart_") else missing.state.table(family)
+        rows = rows.filter(pl.col("cohort_year").is_in(sorted(years)))
+        assert set(rows["value_status"]) <= {"incomplete"}, family
+        numbers = [name for name in rows.columns if name.endswith("_count") or name in ("rate", "value_amount")]
+        assert rows.select(pl.col(numbers).is_not_null().any()).row(0) == (False,) * len(numbers), family
+    assert rows_of(table, "chronic_absenteeism", 2026).height > 0
+
+
+def test_untouched_families_and_years_are_published_with_the_same_rows(missing, night):
+    hold = expected_after_missing(missing)
+    differing = []
+    for family in registers(missing.state):
+        if family == "mart_availability":
+            continue  # it says what is missing, so that it must differ
+        mart = family if family.startswith("mart_") else LONG_MART
+        with_fault, without = (rows_of(state.table(mart), family) for state in (missing.state, night))
+        if "cohort_year" in without.columns:
+            kept = ~pl.col("cohort_year").is_in(sorted(hold.get(family, ())))
+            with_fault, without = with_fault.filter(kept), without.filter(kept)
+        assert without.height > 0, family
+        if not same_rows(with_fault, without):
+            differing.append(family)
+    assert differing == []
+
+
+def test_the_ledger_balances_without_the_missing_deliveries(missing, night):
+    assert ledger.ledger_balances(missing.state.settings) == []
+    there, everywhere = (ledger.read(state.settings)["delivered_count"].sum() for state in (missing.state, night))
+    assert everywhere - there == missing.late_file.records + missing.district_missing.records
+
+
+# --- what came was spoiled ------------------------------------------------------------------------------------------
+def test_a_night_with_shifted_columns_and_repeats_ends_and_decides(spoiled):
+    assert "No release is due" in spoiled.said or "Nothing changed" in spoiled.said
+
+
+def test_shifted_columns_are_named_with_collection_submitter_and_records(spoiled):
+    planted = spoiled.shifted_columns
+    found = {
+        row["check_id"]: row
+        for row in spoiled.state.checks()
+        .filter((pl.col("submitter") == planted.submitter) & (pl.col("school_year") == 2026))
+        .filter(pl.col("collection") == "k12__enrollment")
+        .iter_rows(named=True)
+    }
+    for rule in ("quarantine_share", "type_share"):
+        row = found[f"intake.k12__enrollment.{rule}"]
+        assert row["status"] == "fail" and row["severity"] == "error"
+        assert row["failing_count"] == row["total_count"] == planted.records > 0
+        assert row["message"] in report(spoiled.state)
+    assert "columns have probably shifted" in found["intake.k12__enrollment.type_share"]["message"]
+
+
+def test_every_shifted_record_is_in_quarantine_and_in_the_submitters_error_file(spoiled):
+    planted, settings = spoiled.shifted_columns, spoiled.state.settings
+    line = newest(spoiled.state, planted)
+    assert line["quarantined_count"] == line["delivered_count"] == planted.records
+    quarantined = pl.read_parquet(settings.quarantine / f"{line['delivery_id']}__k12__enrollment.parquet")
+    assert quarantined["source_row"].n_unique() == planted.records
+    told = pl.read_csv(settings.quarantine / "errors" / planted.submitter / f"{line['delivery_id']}.csv")
+    assert told["source_row"].n_unique() == planted.records
+
+
+def newest(state: State, planted: Planted) -> dict:
+    """The ledger's line of the file as it was delivered last."""
+    lines = ledger.read(state.settings).filter(
+        (pl.col("submitter") == planted.submitter)
+        & (pl.col("package") == planted.package)
+        & (pl.col("period") == planted.period)
+        & (pl.col("file_name") == planted.file_name)
+        & (pl.col("status") != "superseded")
+    )
+    return lines.row(0, named=True)
+
+
+def test_repeated_rows_and_files_are_named_and_change_nothing(spoiled):
+    planted = spoiled.duplicate_delivery
+    checks = spoiled.state.checks()
+    repeated = checks.filter(
+        (pl.col("check_id") == "intake.k12__enrollment.repeated_row") & (pl.col("submitter") == planted.submitter)
+    ).row(0, named=True)
+    assert (repeated["status"], repeated["failing_count"]) == ("warn", planted.records)
+    assert newest(spoiled.state, planted)["duplicate_count"] == planted.records
+    twice = checks.filter(pl.col("check_id") == "intake.early_childhood__kindergarten_readiness.sent_twice")
+    row = twice.row(0, named=True)
+    assert (row["status"], row["submitter"], row["school_year"]) == ("warn", "sea", 2026)
+    assert row["failing_count"] == newest_readiness(spoiled.state)
+    for each in (repeated, row):
+        assert each["message"] in report(spoiled.state)
+
+
+def newest_readiness(state: State) -> int:
+    lines = ledger.read(state.settings).filter(
+        (pl.col("package") == "readiness") & (pl.col("period") == "2026") & (pl.col("status") == "accepted")
+    )
+    return lines["delivered_count"].sum()
+
+
+def test_shifted_columns_hold_exactly_the_years_that_read_them_and_repeats_hold_nothing(spoiled, night):
+    hold = touched(spoiled.state, {"k12__enrollment"}, int(spoiled.shifted_columns.period))
+    assert held(gate_of(spoiled.state)) == together(held(gate_of(night)), hold)
+
+
+def test_held_years_keep_their_released_rows_and_so_do_all_others(spoiled, night):
+    """The repeats change no number and what has shifted is held, so that there is nothing new to publish."""
+    assert f"Nothing changed: {night.release_id} stays the current release." in spoiled.published
+    assert spoiled.state.release_id == night.release_id
+    assert spoiled.state.problems() == []
+    hold = touched(spoiled.state, {"k12__enrollment"}, int(spoiled.shifted_columns.period))
+    long, before = spoiled.state.candidate(LONG_MART), night.candidate(LONG_MART)
+    for family in before["indicator_code"].unique():
+        kept = ~pl.col("cohort_year").is_in(sorted(hold.get(family, ())))
+        assert same_rows(rows_of(long, family).filter(kept), rows_of(before, family).filter(kept)), family
+    changed = rows_of(long, "chronic_absenteeism", 2026), rows_of(before, "chronic_absenteeism", 2026)
+    assert hold["chronic_absenteeism"] == {2026} and changed[1].height > 0
+
+
+def test_superseded_deliveries_stay_in_the_ledger_and_it_balances(spoiled):
+    book = ledger.read(spoiled.state.settings)
+    assert ledger.ledger_balances(spoiled.state.settings) == []
+    for planted in (spoiled.shifted_columns, spoiled.duplicate_delivery):
+        of_place = book.filter(
+            (pl.col("submitter") == planted.submitter)
+            & (pl.col("package") == planted.package)
+            & (pl.col("period") == planted.period)
+        )
+        assert sorted(of_place["status"].unique()) == ["accepted", "superseded"]
+        for (delivery_id,) in of_place.select("delivery_id").unique().iter_rows():
+            assert (spoiled.state.settings.landing / ".received" / delivery_id).is_dir()

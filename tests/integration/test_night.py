@@ -1,0 +1,190 @@
+"""What a night leaves behind, and what a night with nothing new leaves alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.intake import ledger
+
+MARTS = (
+    "mart_availability",
+    "mart_indicator__organization",
+    "mart_institution",
+    "mart_transition__college__work",
+    "mart_transition__early_childhood__kindergarten",
+    "mart_transition__high_school__college",
+)
+# A day on which the newest deliveries of the synthetic state are due and the next ones are not.
+STATUS_DAY = "2026-11-21"
+
+
+def indicators(settings) -> list[dict[str, str]]:
+    with (settings.seeds / "registers" / "indicator.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_the_release_has_every_file_that_it_promises(night):
+    release = night.current.resolve()
+    promised = ["p20w.duckdb", "release.json", "dictionary.csv", "collection_inventory.csv", "datapackage.json"]
+    promised += ["checksums.sha256", "gate.json", "site/index.html", "site/quality.html", "site/inventory.html"]
+    promised += [f"data/{mart}.parquet" for mart in MARTS] + [f"csv/{mart}.csv" for mart in MARTS]
+    assert [name for name in promised if not (release / name).is_file()] == []
+    assert os.readlink(night.current) == release.name, "the link must be relative, so that a home can be moved"
+
+
+def test_a_release_cannot_be_written_to(night):
+    for path in (night.current.resolve(), *night.current.resolve().rglob("*")):
+        assert not path.stat().st_mode & 0o222, path
+
+
+def test_the_home_is_for_its_owner_only(night):
+    assert night.settings.home.stat().st_mode & 0o077 == 0
+    assert night.settings.vault.stat().st_mode & 0o077 == 0
+
+
+def test_the_release_verifies_and_is_listed(night):
+    assert "The release is whole." in night.p20w("release", "verify").stdout
+    assert f"{night.release_id}  released" in night.p20w("release", "list").stdout
+
+
+def test_every_example_query_runs_on_the_release(night):
+    queries = sorted((night.current / "example_queries").glob("*.sql"))
+    assert len(queries) == 10
+    with duckdb.connect(str(night.current / "p20w.duckdb"), read_only=True) as con:
+        empty = [path.name for path in queries if not con.sql(path.read_text()).fetchall()]
+    # At a thousand students every institution's earnings are hidden, and the synthetic agencies hold nothing back.
+    assert set(empty) <= {"07_earnings_after_college.sql", "10_what_is_missing.sql"}
+
+
+def test_every_indicator_has_a_view_with_rows_protected_as_its_register_says(night):
+    with duckdb.connect(str(night.current / "p20w.duckdb"), read_only=True) as con:
+        for row in indicators(night.settings):
+            view = f"mart_{row['indicator_code']}"
+            found = con.sql(f'SELECT DISTINCT protection FROM "{view}"').fetchall()
+            assert found == [(row["protection"],)], view
+
+
+def test_official_and_perturbed_rows_are_shown_and_hidden(night):
+    found = night.table("mart_indicator__organization").group_by("protection", "value_status").len()
+    pairs = set(found.select("protection", "value_status").iter_rows())
+    assert {("official", status) for status in ("shown", "banded", "suppressed", "window_open")} <= pairs
+    assert {("perturbed", status) for status in ("shown", "suppressed")} <= pairs
+
+
+def test_a_hidden_value_carries_no_number(night):
+    table = night.table("mart_indicator__organization").filter(pl.col("value_status") == "suppressed")
+    numbers = ["denominator_count", "numerator_count", "rate", "rate_low", "rate_high", "value_amount"]
+    assert table.select(pl.col(numbers).is_not_null().any()).row(0) == (False,) * len(numbers)
+
+
+def test_every_column_of_every_mart_is_described(night):
+    with (night.current / "dictionary.csv").open(newline="") as handle:
+        words = {(row["table_name"], row["column_name"]): row["description"] for row in csv.DictReader(handle)}
+    for mart in MARTS:
+        for column in pl.read_parquet_schema(night.current / "data" / f"{mart}.parquet"):
+            assert words.get((mart, column)), f"{mart}.{column}"
+
+
+def test_the_public_decision_names_no_count(night):
+    gate = json.loads((night.current / "gate.json").read_text())
+    families = {family["family"] for family in gate["families"]}
+    assert families == {row["indicator_code"] for row in indicators(night.settings)} | set(MARTS[:1] + MARTS[2:])
+    assert not {"failing_count", "total_count", "message"} & set(json.dumps(gate).replace('"', " ").split())
+
+
+def records(path: Path) -> int:
+    """Source records of a file as anyone would count them."""
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path).height
+    if path.suffix == ".txt":
+        return sum(1 for line in path.read_text("iso-8859-1").splitlines() if line.strip())
+    with path.open(newline="", encoding="iso-8859-1") as handle:
+        return sum(1 for _ in csv.reader(handle)) - 1
+
+
+def test_the_ledger_accounts_for_every_record_of_every_file(night):
+    assert ledger.ledger_balances(night.settings) == []
+    book = ledger.read(night.settings)
+    delivered = {
+        tuple(path.relative_to(night.settings.landing).parts): records(path)
+        for path in night.settings.landing.rglob("*.*")
+        if path.is_file() and path.name != "certification.json" and ".received" not in path.parts
+    }
+    noted = {
+        (row["submitter"], row["package"], row["period"], row["file_name"]): row["delivered_count"]
+        for row in book.iter_rows(named=True)
+    }
+    assert noted == delivered
+    assert set(book["status"]) == {"accepted"}
+
+
+def test_nothing_is_late_and_nothing_was_sent_back(night):
+    told = night.p20w("status", "--today", STATUS_DAY)
+    assert "no delivery is late" in told.stdout
+    assert ledger.read(night.settings)["quarantined_count"].sum() == 0
+
+
+def test_the_orchestrator_recorded_one_successful_run_of_every_asset_and_check(night):
+    from dagster import AssetKey, DagsterEventType, DagsterInstance, EventRecordsFilter
+
+    from pipelines.definitions import defs
+
+    graph = defs().resolve_asset_graph()
+    with DagsterInstance.from_config(str(night.settings.dagster_home)) as instance:
+        (run,) = instance.get_run_records()
+        assert run.dagster_run.status.value == "SUCCESS"
+        assert run.dagster_run.job_name == "nightly"
+        made = {
+            event.asset_key
+            for event in instance.get_event_records(EventRecordsFilter(DagsterEventType.ASSET_MATERIALIZATION))
+        }
+        assert {key.to_user_string() for key in graph.materializable_asset_keys - made} == set()
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
+    unknown = {key.to_user_string() for key in graph.asset_check_keys if key not in latest}
+    assert unknown == set()
+    evaluated = {key: record.event.dagster_event.event_specific_data for key, record in latest.items()}
+    rows = [key for key in evaluated if key.name == "rows_conform"]
+    tests = [key for key in evaluated if key.asset_key.path[0] in ("core", "marts", "staging", "cubes")]
+    assert len(rows) >= 18 and len(tests) > 100
+    assert all(evaluated[key].passed for key in rows)
+    failed = [key.to_user_string() for key, found in evaluated.items() if not found.passed and found.blocking]
+    assert failed == [], "a check that blocks would end the night before the decision"
+    assert AssetKey(["releases", "current"]) in made
+
+
+def test_every_layer_left_evidence_and_no_error_check_failed(night):
+    checks = night.checks()
+    assert {"intake", "warehouse", "linkage", "disclosure", "expectation"} <= set(checks["layer"])
+    broken = checks.filter((pl.col("severity") == "error") & pl.col("status").is_in(["fail", "error", "skipped"]))
+    assert broken.select("check_id", "message").rows() == []
+
+
+def modified(*folders: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("nights_before", [0])
+def test_unchanged_nights_call_no_dbt_publish_nothing_and_say_so(own_copy, nights_before):
+    settings = own_copy.settings
+    watched = (settings.logs, settings.work / "dbt", settings.vault, settings.releases, settings.candidate / "data")
+    before = modified(*watched)
+    release, size = own_copy.release_id, settings.warehouse_file.stat().st_size
+    for number in ("second", "third"):
+        started = time.monotonic()
+        said = own_copy.p20w("nightly").stderr
+        seconds = time.monotonic() - started
+        assert f"Nothing changed: {release} stays the current release." in said, number
+        assert modified(*watched) == before, f"the {number} night wrote where nothing changed"
+        assert own_copy.release_id == release
+        assert seconds < 90, f"the {number} night took {seconds:.0f} s with nothing to do"
+    assert settings.warehouse_file.stat().st_size == size
+    approved = own_copy.p20w("release", "publish", "--approved-by", "demo_chair").stdout
+    assert f"Nothing changed: {release}" in approved
