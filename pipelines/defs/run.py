@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,9 @@ def run_job(configuration: Settings, name: str, build_id: str) -> bool:
         if event.is_step_failure:
             error = event.step_failure_data.error
             cause = error.cause if error is not None and error.cause is not None else error
-            say(f"Night {build_id}: {cause.message.strip() if cause else 'a step failed'}")
+            # The sentence alone, without the name of its class.
+            told = re.sub(r"^[\w.]+: ", "", cause.message.strip()) if cause else "a step failed"
+            say(f"Night {build_id}: {told}")
     return result.success
 
 

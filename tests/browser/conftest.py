@@ -1,4 +1,4 @@
-"""The browser tests read the same made-up release as the unit tests of the pages."""
+"""The browser tests read the same made-up release as the unit tests of the pages; axe's version is told at the end."""
 
 from __future__ import annotations
 
@@ -6,3 +6,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "reports"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    done = [each for name in ("passed", "failed") for each in terminalreporter.stats.get(name, [])]
+    found = [dict(each.user_properties)["axe_version"] for each in done if "axe_version" in dict(each.user_properties)]
+    if found:
+        terminalreporter.write_line(
+            f"axe {', '.join(sorted(set(found)))}: {len(found)} pages judged by WCAG 2.1 A and AA"
+        )

@@ -134,8 +134,11 @@ def open_page(tabs, folder):
     def opener(name: str, width: str = "desktop") -> Opened:
         tab = tabs[width]
         opened = Opened(tab)
-        for event, sink in (("request", opened.requests), ("pageerror", opened.errors)):
-            listener = lambda seen, sink=sink, event=event: sink.append(seen.url if event == "request" else str(seen))
+        listening = {
+            "request": lambda request: opened.requests.append(request.url),
+            "pageerror": lambda error: opened.errors.append(str(error)),
+        }
+        for event, listener in listening.items():
             tab.on(event, listener)
             listeners.append((tab, event, listener))
         tab.goto((folder / PAGES[name]).as_uri())
@@ -154,13 +157,18 @@ def test_axe_finds_no_violation_of_wcag_a_and_aa(open_page, axe, record_property
     found = axe.run(opened.page, options={"runOnly": {"type": "tag", "values": TAGS}}).response
     version = found["testEngine"]["version"]
     record_property("axe_version", version)
-    print(f"axe {version}: {name}, {width}: {len(found['passes'])} rules passed")
     assert len(found["passes"]) >= 10, "axe hardly looked at this page"
     told = [
         f"{each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:3]]}"
         for each in found["violations"]
     ]
     assert not told, f"axe {version}\n" + "\n".join(told)
+
+
+def test_axe_sees_a_planted_violation(tabs, axe):
+    tabs["phone"].set_content("<html><body><img src='data:,'><p style='color:#ccc'>Pale words</p></body></html>")
+    found = axe.run(tabs["phone"], options={"runOnly": {"type": "tag", "values": TAGS}}).response
+    assert {"image-alt", "color-contrast", "html-has-lang"} <= {each["id"] for each in found["violations"]}
 
 
 @pytest.mark.parametrize("name", PAGES)

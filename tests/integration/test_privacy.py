@@ -33,12 +33,10 @@ def test_the_search_finds_a_canary_in_every_kind_of_file(tmp_path):
 
 def test_the_canaries_were_delivered_taken_in_and_sent_back(canary):
     settings = canary.state.settings
-    delivered = {
-        needle
-        for path in settings.landing.rglob("*")
-        if path.is_file()
-        for needle in (canaries_in(path) if path.stat().st_size < 2_000_000 else within(path.read_bytes()))
-    }
+    good = settings.landing / "dhs" / "subsidy" / "2026" / "subsidy.parquet"
+    delivered = canaries_in(good)
+    for path in settings.landing.rglob("*"):
+        delivered |= set(within(path.read_bytes())) if path.is_file() else set()
     assert {each.lower() for each in CANARIES if each not in ("597184732",)} - delivered == set()
     with open_vault(settings) as con:
         known = con.execute(

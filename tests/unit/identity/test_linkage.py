@@ -68,7 +68,7 @@ def test_neither_key_nor_identifiers_leave_the_vault(linked):
 def test_what_crosses_are_keys_with_the_declared_columns(linked):
     settings, rows, _, summary = linked
     bridge = pl.read_parquet(settings.exchange / "brg_record_person.parquet")
-    assert bridge.columns == ["record_key", "person_key", "sector", "rule", "valid_from_build"]
+    assert bridge.columns == ["record_key", "person_key", "sector", "rule", "has_ssn", "valid_from_build"]
     assert bridge["record_key"].n_unique() == bridge.height == rows["record_key"].n_unique() == summary.records
     person = pl.read_parquet(settings.exchange / "person.parquet")
     assert person.columns == ["person_key", "perturbation_key"]

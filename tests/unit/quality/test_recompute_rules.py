@@ -282,20 +282,31 @@ def wage(person: int, year: int, quarter: int, amount: int) -> dict:
     }
 
 
-def test_earnings_need_four_quarters_and_nobody_without_a_numbered_record_counts(deliver):
+def test_earnings_need_four_quarters_and_nobody_without_a_number_or_in_review_counts(deliver, home):
     wages = [wage(9, 2025, quarter, 1) for quarter in range(1, 5)]
     wages += [wage(1, 2025, quarter, 5_000) for quarter in range(1, 5)] + [wage(1, 2025, 1, 300)]
     wages += [wage(2, 2025, quarter, 5_000) for quarter in range(1, 4)] + [wage(3, 2025, 1, 0)]
+    # Wages under the numbers of 1 and 6 but other names: 1 was found anyway, of 6 nothing can be said.
+    wages += [wage(71, 2025, 1, 900), wage(76, 2025, 1, 900)]
     searched = {**term(4, date(2024, 8, 20), date(2024, 12, 20), found=False), "package": "nsc_return"}
     deliveries = deliver(
-        k12__completion=[graduate(person, date(2024, 5, 20)) for person in range(1, 6)],
+        k12__completion=[graduate(person, date(2024, 5, 20)) for person in range(1, 7)],
         workforce__wage=wages,
         postsecondary__enrollment=[searched, term(5, date(2024, 8, 20), date(2024, 12, 20))],
     )
+    home.exchange.mkdir(parents=True)
+    numbered = {1, 2, 3, 5, 6, 9, 71, 76}
+    pl.DataFrame(
+        {"record_key": sorted(numbered | {4}), "has_ssn": [key in numbered for key in sorted(numbered | {4})]}
+    ).write_parquet(home.exchange / "brg_record_person.parquet")
+    pl.DataFrame({"record_key": [71, 76], "candidate_person_key": [1, 6], "reason": "name"}).write_parquet(
+        home.exchange / "link_not_determined.parquet"
+    )
     counted = outcome.employment_after_high_school(deliveries, "employment_year_1")
-    assert outcomes(counted) == {1: "numerator", 2: "numerator", 3: "denominator", 4: "left out", 5: "denominator"}
+    said = {1: "numerator", 2: "numerator", 3: "denominator", 4: "left out", 5: "denominator", 6: "left out"}
+    assert outcomes(counted) == said
     amounts = dict(counted.filter(pl.col("organization_level") == "state").select("person_key", "amount").iter_rows())
-    assert amounts == {1: 20_300, 2: None, 3: None, 4: None, 5: None}
+    assert amounts == {1: 20_300, 2: None, 3: None, 4: None, 5: None, 6: None}
     assert set(outcomes(outcome.employment_after_high_school(deliveries, "employment_year_2")).values()) == {"open"}
 
 
