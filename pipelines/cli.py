@@ -179,14 +179,14 @@ def release_rebuild(release_id: str) -> None:
 
 
 def main() -> None:
-    """Entry point of the command. Our own errors are sentences to act on: they are told without a traceback."""
+    """Entry point of the command. Errors end as a sentence; a traceback could quote a row."""
     try:
         app()
     except Exception as error:
-        if not type(error).__module__.startswith(("pipelines.", "schemas.")):
-            raise
-        say(str(error))
-        sys.exit(1)
+        from pipelines.defs.boundary import sentence
+
+        say(sentence(settings(), "p20w", error))
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,22 @@ def step(name: str) -> Iterator[Settings]:
         yield configuration
         say(f"{name}: {time.monotonic() - started:.1f} s")
     except Exception as error:
-        if type(error).__module__.startswith(OWN_ERRORS):
-            raise error from None  # what it was made from has words of its own
-        kept = _keep(configuration, name, error)
-        raise StepFailed(
-            f"The step '{name}' failed with {type(error).__name__}. {kept} The night can be started again as it is."
-        ) from None
+        if is_own(error):
+            raise
+        raise StepFailed(sentence(configuration, name, error)) from None
+
+
+def is_own(error: Exception) -> bool:
+    """Whether the error's sentence is ours: written to be read, without a value of a row."""
+    return type(error).__module__.startswith(OWN_ERRORS)
+
+
+def sentence(configuration: Settings, name: str, error: Exception) -> str:
+    """What may be shown of an error: our own sentence, or that it happened and where its text is kept."""
+    if is_own(error):
+        return str(error)
+    kept = _keep(configuration, name, error)
+    return f"The step '{name}' failed with {type(error).__name__}. {kept} It can be started again as it is."
 
 
 def untouched(configuration: Settings) -> str | None:
@@ -55,7 +65,14 @@ def _keep(configuration: Settings, name: str, error: Exception) -> str:
     from pipelines.identity import vault
 
     try:
-        vault.keep_exception(configuration, planner.current_build(configuration), name, error)
+        vault.keep_exception(configuration, _build(configuration), name, error)
     except Exception:
         return "Its text could not be kept, because the vault could not be opened."
     return "Its text is kept in the vault (table exception_text)."
+
+
+def _build(configuration: Settings) -> str:
+    try:
+        return planner.current_build(configuration)
+    except FileNotFoundError:
+        return ""

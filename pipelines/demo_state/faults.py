@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.demo_state.geography import LAST_YEAR
+from pipelines.errors import MissingFileError, P20wError
 from pipelines.settings import Settings
 
 FAULTS = ("late_file", "duplicate_delivery", "shifted_columns", "district_missing")
@@ -50,13 +51,13 @@ def plant(settings: Settings, fault: str) -> Planted:
         return _duplicate(settings)
     if fault == "shifted_columns":
         return _shift(settings)
-    raise ValueError(f"Unknown fault {fault}: choose from {', '.join(FAULTS)}.")
+    raise P20wError(f"Unknown fault {fault}: choose from {', '.join(FAULTS)}.")
 
 
 def _districts(settings: Settings) -> list[str]:
     found = sorted(path.name for path in settings.landing.glob("lea_*") if path.is_dir())
     if not found:
-        raise FileNotFoundError(f"{settings.landing} holds no district's deliveries: make the synthetic state first.")
+        raise MissingFileError(f"{settings.landing} holds no district's deliveries: make the synthetic state first.")
     return found
 
 
@@ -105,7 +106,7 @@ def _shift(settings: Settings) -> Planted:
 def _truth(settings: Settings) -> Path:
     path = settings.truth / "record_truth.parquet"
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there: make the synthetic state before a fault is planted in it.")
+        raise MissingFileError(f"{path} is not there: make the synthetic state before a fault is planted in it.")
     return path
 
 

@@ -28,6 +28,7 @@ from pipelines.demo_state.geography import (
 )
 from pipelines.demo_state.landing import Landing
 from pipelines.demo_state.work import FIRST_WAGE_YEAR, QUARTERS, quarter_of
+from pipelines.errors import P20wError
 from pipelines.progress import track
 from pipelines.settings import Settings
 
@@ -65,10 +66,10 @@ def generate(
     an unknown fault.
     """
     if students < 200:
-        raise ValueError(f"A synthetic state of {students} students is too small for its schools: ask for 200 or more.")
+        raise P20wError(f"A synthetic state of {students} students is too small for its schools: ask for 200 or more.")
     unknown = [fault for fault in faults if fault not in FAULTS]
     if unknown:
-        raise ValueError(f"Unknown fault {', '.join(unknown)}: choose from {', '.join(FAULTS)}.")
+        raise P20wError(f"Unknown fault {', '.join(unknown)}: choose from {', '.join(FAULTS)}.")
     _clear(settings, replace_existing)
     making = replace(settings, home=settings.landing / MAKING)  # written aside, moved when whole
     landing = Landing(making)
@@ -113,7 +114,7 @@ def _clear(settings: Settings, replace_existing: bool) -> None:
     ours = set(json.loads(marker.read_text())["submitters"]) if marker.exists() else set()
     others = sorted(set(present) - ours)
     if present and (others or not (replace_existing or making.exists())):
-        raise FileExistsError(
+        raise P20wError(
             f"{settings.landing} already holds deliveries of {', '.join(sorted(others or present)[:5])}. The "
             "synthetic state is only written to an empty landing folder: choose another P20W_HOME, or ask to replace "
             "the synthetic state."

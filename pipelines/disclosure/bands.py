@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.disclosure.policy import Policy, effective_date
+from pipelines.errors import P20wError
 
 SCALE = 10_000  # shares are kept in hundredths of a percent so that every comparison is one of integers
 OPEN_END = np.iinfo(np.int64).max
@@ -71,29 +72,29 @@ def load_bands(path: Path, policy: Policy, as_of: date) -> Bands:
             low, high = _share(row, "low_share", where), _share(row, "high_share", where)
             rows.append((effective, first, where, last, low, high))
     if not rows:
-        raise ValueError(f"{path.name}: no rate band is in force on {as_of}. Add the rows.")
+        raise P20wError(f"{path.name}: no rate band is in force on {as_of}. Add the rows.")
     newest = max(row[0] for row in rows)
     chosen = sorted(row for row in rows if row[0] == newest)
     expected = policy.minimum_count
     for _, first, where, last, low, high in chosen:
         if first != expected:
-            raise ValueError(
+            raise P20wError(
                 f"{where}: denominator_low is {first} but must be {expected}: bands start at minimum_count "
                 "and follow each other without gap or overlap."
             )
         if last < first or not 0 < low < high < SCALE:
-            raise ValueError(
+            raise P20wError(
                 f"{where}: a band needs denominator_low <= denominator_high and 0 < low_share < high_share < 1."
             )
         values = min(low * first // SCALE, first - -((-high * first) // SCALE)) + 1
         if values < policy.interval_width:
-            raise ValueError(
+            raise P20wError(
                 f"{where}: with {first} people the band leaves {values} possible numerators, fewer than "
                 f"interval_width ({policy.interval_width}). Widen the band."
             )
         expected = last + 1 if last != OPEN_END else OPEN_END
     if expected != OPEN_END:
-        raise ValueError(f"{path.name}: the last band ends at {expected - 1}. Leave its denominator_high empty.")
+        raise P20wError(f"{path.name}: the last band ends at {expected - 1}. Leave its denominator_high empty.")
     columns = [np.array([row[i] for row in chosen], dtype=np.int64) for i in (1, 3, 4, 5)]
     return Bands(*columns)
 
@@ -102,14 +103,14 @@ def _whole(row: dict[str, str], column: str, where: str) -> int:
     try:
         return int((row[column] or "").strip())
     except ValueError:
-        raise ValueError(f"{where}: {column} is '{row[column]}'; it must be a whole number.") from None
+        raise P20wError(f"{where}: {column} is '{row[column]}'; it must be a whole number.") from None
 
 
 def _share(row: dict[str, str], column: str, where: str) -> int:
     try:
         scaled = Decimal((row[column] or "").strip()) * SCALE
     except InvalidOperation:
-        raise ValueError(f"{where}: {column} is '{row[column]}'; it must be a share like 0.05.") from None
+        raise P20wError(f"{where}: {column} is '{row[column]}'; it must be a share like 0.05.") from None
     if scaled != scaled.to_integral_value():
-        raise ValueError(f"{where}: {column} is '{row[column]}'; give at most four decimals.")
+        raise P20wError(f"{where}: {column} is '{row[column]}'; give at most four decimals.")
     return int(scaled)

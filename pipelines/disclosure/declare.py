@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from pipelines.errors import P20wError
+
 ALL = "all"
 # A parent comes before its members in every order we print or break ties by.
 LEVEL_RANK = {"state": 0, "lea": 1, "institution": 2, "provider": 2, "school": 2}
@@ -138,23 +140,21 @@ def _cells(
     twice = counts.filter(counts.select(CELL).is_duplicated())
     if twice.height:
         names = ", ".join(sorted(twice["indicator_code"].unique().to_list()))
-        raise ValueError(
+        raise P20wError(
             f"The cube has the same cell more than once for {names} (more than one organization role or school year "
             "in one cohort). One published row must be one cell: give each its own indicator."
         )
-    wrong = counts.filter(
-        (pl.col("numerator_count") > pl.col("denominator_count")) | (pl.col("numerator_count") < 0)
-    )
+    wrong = counts.filter((pl.col("numerator_count") > pl.col("denominator_count")) | (pl.col("numerator_count") < 0))
     if wrong.height:
         names = ", ".join(sorted(wrong["indicator_code"].unique().to_list()))
-        raise ValueError(f"The cube counts more people in the numerator than in the denominator of {names}.")
+        raise P20wError(f"The cube counts more people in the numerator than in the denominator of {names}.")
 
     whole = counts.filter((pl.col("breakdown_code") == ALL) & (pl.col("group_code") == ALL))
     site = whole.select(*FAMILY, "organization_key", pl.col("school_year").alias("site_year"))
     stray = counts.join(site, on=[*FAMILY, "organization_key"], how="anti")
     if stray.height:
         names = ", ".join(sorted(stray["indicator_code"].unique().to_list()))
-        raise ValueError(f"The cube of {names} has group cells of an organization without its 'all' cell.")
+        raise P20wError(f"The cube of {names} has group cells of an organization without its 'all' cell.")
 
     # The groups of a family: those declared for a breakdown that occurs in it at all, and those that occur anyway.
     # A breakdown that no source of the family delivers is left out as a whole: its zeros would be inventions.
@@ -186,7 +186,7 @@ def _cells(
     lost = cells.filter(pl.col("organization_level").is_null())
     if lost.height:
         names = ", ".join(sorted(lost["indicator_code"].unique().to_list()))
-        raise ValueError(f"The cube of {names} has organizations that dim_organization does not have.")
+        raise P20wError(f"The cube of {names} has organizations that dim_organization does not have.")
     # Canonical order: the same cube in any row order is the same declaration, hence the same pattern.
     cells = (
         cells.with_columns(
@@ -194,8 +194,16 @@ def _cells(
             is_all=(pl.col("breakdown_code") == ALL),
         )
         .sort(
-            [*FAMILY, "level_rank", "organization_level", "organization_id_state", "organization_key", "is_all",
-             "breakdown_code", "group_code"],
+            [
+                *FAMILY,
+                "level_rank",
+                "organization_level",
+                "organization_id_state",
+                "organization_key",
+                "is_all",
+                "breakdown_code",
+                "group_code",
+            ],
             descending=[False] * 7 + [True, False, False],
         )
         .drop("is_all")
@@ -205,8 +213,13 @@ def _cells(
             family=pl.struct(FAMILY).rank("dense").cast(pl.Int64) - 1,
             label=pl.format(
                 "{} {} {}, {} {}, {} {}",
-                "indicator_code", "subject_code", "cohort_year", "organization_level",
-                "organization_id_state", "breakdown_code", "group_code",
+                "indicator_code",
+                "subject_code",
+                "cohort_year",
+                "organization_level",
+                "organization_id_state",
+                "breakdown_code",
+                "group_code",
             ),
         )
     )
@@ -291,8 +304,12 @@ def _level_relation(
         .select("family", "parent_key", "breakdown_code", "group_code", member="cell", level="organization_level")
         .join(
             cells.select(
-                "family", "breakdown_code", "group_code", "indicator_code",
-                pl.col("organization_key").alias("parent_key"), pl.col("cell").alias("parent"),
+                "family",
+                "breakdown_code",
+                "group_code",
+                "indicator_code",
+                pl.col("organization_key").alias("parent_key"),
+                pl.col("cell").alias("parent"),
             ),
             on=["family", "parent_key", "breakdown_code", "group_code"],
         )
@@ -306,9 +323,7 @@ def _level_relation(
         ],
         dtype=pl.Boolean,
     )
-    _must_add_up(
-        part.filter(additive), cells, "additivity", "levels declared one_school do not add up", problem
-    )
+    _must_add_up(part.filter(additive), cells, "additivity", "levels declared one_school do not add up", problem)
     return part.select("tie", "parent", "member", "kind").with_columns(in_numerator=pl.lit(True))
 
 
@@ -347,9 +362,7 @@ def _assemble(parts: list[pl.DataFrame], cells: pl.DataFrame) -> Relation:
     """Number the ties of all parts and compute their residuals."""
     frames, offset = [], 0
     for part in parts:
-        part = part.sort("tie", "member").with_columns(
-            relation=pl.col("tie").rank("dense").cast(pl.Int64) - 1 + offset
-        )
+        part = part.sort("tie", "member").with_columns(relation=pl.col("tie").rank("dense").cast(pl.Int64) - 1 + offset)
         offset += part["relation"].n_unique()
         frames.append(part.select("relation", "parent", "member", "kind", "in_numerator"))
     flat = pl.concat(frames)
@@ -363,8 +376,13 @@ def _assemble(parts: list[pl.DataFrame], cells: pl.DataFrame) -> Relation:
         return value[parent] - total.astype(np.int64)
 
     return Relation(
-        parent, head["kind"].to_numpy().astype(str), residual(d), residual(n), head["in_numerator"].to_numpy(),
-        relation, member,
+        parent,
+        head["kind"].to_numpy().astype(str),
+        residual(d),
+        residual(n),
+        head["in_numerator"].to_numpy(),
+        relation,
+        member,
     )
 
 
@@ -382,7 +400,7 @@ def nested_pairs(indicator: pl.DataFrame) -> list[tuple[str, str]]:
 
     def outer(code: str, path: tuple[str, ...]) -> set[str]:
         if code in path:
-            raise ValueError(f"indicator.csv: nested_in goes round in a circle: {' in '.join([*path, code])}.")
+            raise P20wError(f"indicator.csv: nested_in goes round in a circle: {' in '.join([*path, code])}.")
         found = set(direct.get(code, set()))
         for above in direct.get(code, set()):
             found |= outer(above, (*path, code))
@@ -402,17 +420,25 @@ def _nesting(cells: pl.DataFrame, indicator: pl.DataFrame) -> tuple[Nesting, pl.
         outer, inner = (
             cells.filter(pl.col("indicator_code") == code).select(*key, name, d, n)
             for code, name, d, n in (
-                (outer_code, pl.col("cell").alias("outer"), pl.col("denominator_count").alias("outer_d"),
-                 pl.col("numerator_count").alias("outer_n")),
-                (inner_code, pl.col("cell").alias("inner"), pl.col("denominator_count").alias("inner_d"),
-                 pl.col("numerator_count").alias("inner_n")),
+                (
+                    outer_code,
+                    pl.col("cell").alias("outer"),
+                    pl.col("denominator_count").alias("outer_d"),
+                    pl.col("numerator_count").alias("outer_n"),
+                ),
+                (
+                    inner_code,
+                    pl.col("cell").alias("inner"),
+                    pl.col("denominator_count").alias("inner_d"),
+                    pl.col("numerator_count").alias("inner_n"),
+                ),
             )
         )
         pair = inner.join(outer, on=key)
         if not pair.height:
             continue
         if pair.filter((pl.col("inner_n") > pl.col("outer_n")) | (pl.col("inner_d") > pl.col("outer_d"))).height:
-            raise ValueError(
+            raise P20wError(
                 f"indicator.csv says that {inner_code} is nested in {outer_code}, but the cube counts more people "
                 f"in the inner one. Correct nested_in or the indicator."
             )
@@ -425,5 +451,3 @@ def _nesting(cells: pl.DataFrame, indicator: pl.DataFrame) -> tuple[Nesting, pl.
         tie=pl.int_range(pl.len()), parent="outer", member="inner", kind=pl.lit("same"), in_numerator=pl.lit(False)
     )
     return nesting, equal
-
-

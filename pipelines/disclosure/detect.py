@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import lsmr
 
 from pipelines.disclosure.declare import Nesting, Relation
+from pipelines.errors import P20wError
 
 UNKNOWN = -1
 ANYTHING = 1e8  # no state has more people; stands for "no upper bound"
@@ -79,15 +80,16 @@ def detect(
     minimum_count: int,
     interval_width: int,
     programs: bool = True,
-    block_limit: int = 60_000,
-    single_limit: int = 10_000,
+    block_limit: int = 3_000,
+    single_limit: int = 3_000,
     clean: set[bytes] | None = None,
     stop_early: bool = False,
 ) -> Detection:
     """Everything that `published` gives away. Linear programs only when `programs` and nothing was found before.
 
     `stop_early`: the cheap attacks first, the others only when those find nothing (for a table still being repaired).
-    A block of more than `block_limit` unknowns gets no program; of more than `single_limit` only the joint ones.
+    A block of more than `block_limit` unknowns is attacked indicator by indicator, and gets no program if that is still
+    too large; a block of more than `single_limit` gets no program of its own for a cell. Both are counted as partly.
     `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time.
     """
     clean = set() if clean is None else clean
@@ -192,7 +194,7 @@ class _System:
     def _identity_rows(self, at_d: np.ndarray) -> None:
         """D - N - C = 0 where D is hidden (N is hidden there, always)."""
         if (self.var_n[at_d] < 0).any():
-            raise ValueError("A published numerator stands beside a hidden denominator: hide it too.")
+            raise P20wError("A published numerator stands beside a hidden denominator: hide it too.")
         count = len(at_d)
         row = np.tile(np.arange(count), 3)
         column = np.concatenate([self.var_d[at_d], self.var_n[at_d], self.var_c[at_d]])
@@ -242,7 +244,6 @@ class _System:
         else:
             _, label = connected_components(graph, directed=False)
             self.block = label[: self.variable_count]
-            self.row_block = label[self.variable_count :]
 
     def block_sizes(self) -> tuple[int, int]:
         """Number of connected blocks of unknowns and the size of the largest."""
@@ -325,9 +326,7 @@ class _System:
         self.proven_low, self.proven_high = low, high
         return low, high
 
-    def narrow(
-        self, low: np.ndarray, high: np.ndarray, rule: str, among: np.ndarray | bool = True
-    ) -> list[Finding]:
+    def narrow(self, low: np.ndarray, high: np.ndarray, rule: str, among: np.ndarray | bool = True) -> list[Finding]:
         """Findings among the intervals [low, high] (variables,) of whole numbers."""
         judged = self._judged(low, high) & among
         impossible = (low > high) & among
@@ -424,9 +423,7 @@ class _System:
             weight = np.linalg.lstsq(part.T.toarray(), unit, rcond=None)[0]
         else:
             weight = lsmr(part.T, unit, atol=1e-12, btol=1e-12)[0]
-        terms = [
-            f"{weight[i]:+.4g} x [{self._equation(rows[i])}]" for i in np.flatnonzero(np.abs(weight) > 1e-6)[:40]
-        ]
+        terms = [f"{weight[i]:+.4g} x [{self._equation(rows[i])}]" for i in np.flatnonzero(np.abs(weight) > 1e-6)[:40]]
         return " ".join(terms)
 
     def programs(self, block_limit: int, single_limit: int, clean: set[bytes]) -> tuple[list[Finding], int]:
@@ -437,19 +434,19 @@ class _System:
         """
         low, high = self.proven_low, self.proven_high
         found, partly = [], 0
-        by_block = np.argsort(self.block, kind="stable")
-        by_row = np.argsort(self.row_block, kind="stable") if self.row_count else np.zeros(0, dtype=np.int64)
-        label = np.arange(self.block.max(initial=-1) + 2)
-        edge = np.searchsorted(self.block[by_block], label)
-        row_edge = np.searchsorted(self.row_block[by_row], label) if self.row_count else np.zeros(len(label), int)
-        for block in range(len(label) - 1):
-            variables = by_block[edge[block] : edge[block + 1]]
-            rows = by_row[row_edge[block] : row_edge[block + 1]]
+        queue = self._parts(np.arange(self.variable_count), np.arange(self.row_count))
+        while queue:
+            variables, rows = queue.pop()
             # One equation or none: bounds propagation is exact.
             if len(rows) <= 1:
                 continue
             if len(variables) > block_limit:
+                # Too large at once: leave out what ties different indicators. Each by itself is still attacked with
+                # all of its sums; the ties left out keep their part in bounds and null space.
+                inner = rows[~self._between_indicators()[rows]]
                 partly += 1
+                if len(inner) < len(rows):
+                    queue += self._parts(variables, inner)
                 continue
             mark = self._fingerprint(variables, rows)
             if mark in clean:
@@ -461,13 +458,43 @@ class _System:
                 clean.add(mark)
         return found, partly
 
+    def _parts(self, variables: np.ndarray, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Connected parts (unknowns, equations) of the system cut down to `variables` and `rows`."""
+        if not len(rows):
+            return []
+        part = self.matrix[rows][:, variables]
+        graph = sparse.bmat([[None, part.T], [part, None]], format="csr")
+        count, label = connected_components(graph, directed=False)
+        cuts = []
+        for ids, names in ((variables, label[: len(variables)]), (rows, label[len(variables) :])):
+            order = np.argsort(names, kind="stable")
+            edge = np.searchsorted(names[order], np.arange(count + 1))
+            cuts.append([ids[order[edge[i] : edge[i + 1]]] for i in range(count)])
+        return list(zip(*cuts, strict=True))
+
+    def _between_indicators(self) -> np.ndarray:
+        """Equations (equations,) of nestings and of equal denominators of nested indicators."""
+        return np.array(
+            [
+                kind.startswith("nested") or (kind in "dnc" and self.relation.kind[i] == "same")
+                for kind, i in self.row_text
+            ],
+            dtype=bool,
+        )
+
     def _fingerprint(self, variables: np.ndarray, rows: np.ndarray) -> bytes:
         """Hash of all that the reader knows of a block: unknowns, bounds, equations."""
         part = self.matrix[rows][:, variables]
         digest = hashlib.blake2b(digest_size=16)
         for array in (
-            self.cell_of[variables], self.kind_of[variables], self.low[variables], self.high[variables],
-            self.right[rows], part.indptr, part.indices, part.data,
+            self.cell_of[variables],
+            self.kind_of[variables],
+            self.low[variables],
+            self.high[variables],
+            self.right[rows],
+            part.indptr,
+            part.indices,
+            part.data,
         ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.digest()

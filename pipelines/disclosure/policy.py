@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
+from pipelines.errors import P20wError
+
 ZERO_RULES = ("hideable", "shown")
 
 
@@ -52,7 +54,7 @@ def load_policy(path: Path, as_of: date) -> Policy:
             name = (row.get("parameter") or "").strip()
             where = f"{path.name}, row {number}"
             if name not in kinds:
-                raise ValueError(
+                raise P20wError(
                     f"{where}: '{name}' is not a protection parameter. Correct the spelling; "
                     f"known are {', '.join(sorted(kinds))}."
                 )
@@ -61,20 +63,20 @@ def load_policy(path: Path, as_of: date) -> Policy:
             if effective > as_of:
                 continue
             if name in chosen and chosen[name][0] == effective:
-                raise ValueError(f"{where}: '{name}' has two values from {effective}. Keep one.")
+                raise P20wError(f"{where}: '{name}' has two values from {effective}. Keep one.")
             if name not in chosen or chosen[name][0] < effective:
                 chosen[name] = (effective, value)
     missing = sorted(set(kinds) - set(chosen))
     if missing:
-        raise ValueError(f"{path.name}: no value in force on {as_of} for {', '.join(missing)}. Add the row.")
+        raise P20wError(f"{path.name}: no value in force on {as_of} for {', '.join(missing)}. Add the row.")
     policy = Policy(**{name: value for name, (_, value) in chosen.items()})
     if policy.accountability_minimum < policy.minimum_count:
-        raise ValueError(
+        raise P20wError(
             f"{path.name}: accountability_minimum ({policy.accountability_minimum}) is below "
             f"minimum_count ({policy.minimum_count}); raise it."
         )
     if policy.interval_width > policy.minimum_count:
-        raise ValueError(
+        raise P20wError(
             f"{path.name}: interval_width ({policy.interval_width}) is above "
             f"minimum_count ({policy.minimum_count}); no hidden value could reach it."
         )
@@ -87,20 +89,20 @@ def effective_date(row: dict[str, str], where: str, name: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{where}: effective_date '{text}' of '{name}' is not a date like 2026-07-01.") from None
+        raise P20wError(f"{where}: effective_date '{text}' of '{name}' is not a date like 2026-07-01.") from None
 
 
 def _value(name: str, kind: str, text: str, where: str) -> object:
     if name == "zero_rule":
         if text not in ZERO_RULES:
-            raise ValueError(f"{where}: '{name}' is '{text}'; it must be one of {', '.join(ZERO_RULES)}.")
+            raise P20wError(f"{where}: '{name}' is '{text}'; it must be one of {', '.join(ZERO_RULES)}.")
         return text
     try:
         value = int(text) if kind == "int" else float(text)
     except ValueError:
         wanted = "a whole number" if kind == "int" else "a number"
-        raise ValueError(f"{where}: '{name}' is '{text}'; it must be {wanted}.") from None
+        raise P20wError(f"{where}: '{name}' is '{text}'; it must be {wanted}.") from None
     low, high = RANGES[name]
     if not low <= value <= high:
-        raise ValueError(f"{where}: '{name}' is {text}; it must lie between {low} and {high}.")
+        raise P20wError(f"{where}: '{name}' is {text}; it must lie between {low} and {high}.")
     return value

@@ -23,6 +23,7 @@ from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.suppress import Pattern, Suppressor
+from pipelines.errors import P20wError
 from pipelines.progress import say
 from pipelines.settings import Settings
 
@@ -54,8 +55,16 @@ COLUMNS = {
 }
 MILLIONTHS = ("rate", "rate_low", "rate_high")
 CUBE = [
-    "indicator_code", "subject_code", "organization_key", "school_year", "cohort_year", "breakdown_code", "group_code",
-    "denominator_count", "numerator_count", "window_open_count",
+    "indicator_code",
+    "subject_code",
+    "organization_key",
+    "school_year",
+    "cohort_year",
+    "breakdown_code",
+    "group_code",
+    "denominator_count",
+    "numerator_count",
+    "window_open_count",
 ]
 
 
@@ -103,8 +112,13 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
     for round_ in range(policy.repair_rounds + 1):
         published = publish(declaration, pattern, bands, policy)
         detection = detect(
-            published, declaration.relation, declaration.nesting, policy.minimum_count, policy.interval_width,
-            clean=clean, stop_early=round_ < policy.repair_rounds,
+            published,
+            declaration.relation,
+            declaration.nesting,
+            policy.minimum_count,
+            policy.interval_width,
+            clean=clean,
+            stop_early=round_ < policy.repair_rounds,
         )
         if not detection.findings or round_ == policy.repair_rounds:
             break
@@ -115,7 +129,9 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
             if finding.other >= 0:
                 targets.append((variable, finding.other))
         # Later rounds hide more at a time: a bounded search must end hidden rather than open.
-        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5)
+        # What takes a program to find is costly to find again, so it gets more room at once.
+        hard = any(finding.rule == "program" for finding in detection.findings)
+        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5 + 2 * hard)
         repaired.update(finding.rule for finding in detection.findings)
         if not changed:
             break
@@ -156,16 +172,25 @@ def rows(protected: Protected, bands: Bands) -> pl.DataFrame:
         label[i] = f"≤{labels[low_share[i]]}" if band[i] < 0 else f"≥{labels[high_share[i]]}"
     safe_d = np.where(d == 0, 1, d)
     frame = declaration.cells.select(
-        "indicator_code", "subject_code", "cohort_year", "organization_key", "school_year", "breakdown_code",
+        "indicator_code",
+        "subject_code",
+        "cohort_year",
+        "organization_key",
+        "school_year",
+        "breakdown_code",
         "group_code",
     )
     status = np.select([shown, empty, banded], ["shown", "no_students", "banded"], "suppressed")
     reason = np.select([shown | empty, banded], ["", "band"], "small_group")
 
     def masked(value: np.ndarray, keep: np.ndarray) -> pl.Series:
-        return pl.Series(value.astype(np.int64)).zip_with(
-            pl.Series(keep), pl.Series([None], dtype=pl.Int64).extend_constant(None, len(keep) - 1)
-        ) if len(keep) else pl.Series([], dtype=pl.Int64)
+        return (
+            pl.Series(value.astype(np.int64)).zip_with(
+                pl.Series(keep), pl.Series([None], dtype=pl.Int64).extend_constant(None, len(keep) - 1)
+            )
+            if len(keep)
+            else pl.Series([], dtype=pl.Int64)
+        )
 
     return frame.with_columns(
         denominator_count=masked(d, ~hide_d),
@@ -249,7 +274,7 @@ def _build_date(build_id: str) -> date:
     try:
         return datetime.strptime(build_id[:8], "%Y%m%d").date()
     except ValueError:
-        raise ValueError(
+        raise P20wError(
             f"Build id '{build_id}' does not start with a date like 20261121, so the policy in force is unknown."
         ) from None
 
@@ -259,7 +284,7 @@ def _read_csv(path: Path, columns: list[str]) -> pl.DataFrame:
         reader = csv.DictReader(handle)
         missing = sorted(set(columns) - set(reader.fieldnames or []))
         if missing:
-            raise ValueError(f"{path.name} lacks the column {', '.join(missing)}. Add it.")
+            raise P20wError(f"{path.name} lacks the column {', '.join(missing)}. Add it.")
         content = [{column: (row[column] or "").strip() for column in columns} for row in reader]
     return pl.DataFrame(content, schema=dict.fromkeys(columns, pl.String))
 
@@ -290,9 +315,21 @@ def _window_open_rows(cube: pl.DataFrame) -> pl.DataFrame:
     whole = cube.filter(pl.col("breakdown_code") == ALL)
     empty = pl.lit(None, dtype=pl.Int64)
     return whole.select(
-        "indicator_code", "subject_code", "cohort_year", "organization_key", "school_year", "breakdown_code",
-        "group_code", denominator_count=empty, numerator_count=empty, rate=empty, rate_low=empty, rate_high=empty,
-        rate_label=pl.lit(""), value_status=pl.lit("window_open"), suppression_reason=pl.lit("window_open"),
+        "indicator_code",
+        "subject_code",
+        "cohort_year",
+        "organization_key",
+        "school_year",
+        "breakdown_code",
+        "group_code",
+        denominator_count=empty,
+        numerator_count=empty,
+        rate=empty,
+        rate_low=empty,
+        rate_high=empty,
+        rate_label=pl.lit(""),
+        value_status=pl.lit("window_open"),
+        suppression_reason=pl.lit("window_open"),
     )
 
 
@@ -342,9 +379,19 @@ def _write_evidence(settings: Settings, build_id: str, protected: Protected, tab
     pattern = protected.pattern
     cells = protected.declaration.cells
     evidence = cells.select(
-        pl.lit(build_id).alias("build_id"), "cell", "indicator_code", "subject_code", "cohort_year", "school_year",
-        "organization_key", "organization_level", "organization_id_state", "breakdown_code", "group_code",
-        "denominator_count", "numerator_count",
+        pl.lit(build_id).alias("build_id"),
+        "cell",
+        "indicator_code",
+        "subject_code",
+        "cohort_year",
+        "school_year",
+        "organization_key",
+        "organization_level",
+        "organization_id_state",
+        "breakdown_code",
+        "group_code",
+        "denominator_count",
+        "numerator_count",
     ).with_columns(
         is_primary_denominator=pl.Series(pattern.primary_d),
         is_primary_numerator=pl.Series(pattern.primary_n),
@@ -390,10 +437,14 @@ def _checks(protected: Protected, official: pl.DataFrame) -> list[dict]:
     partly = detection.partly_solved_blocks
     results.append(
         _check(
-            "program_coverage", "warn" if partly else "pass", partly, detection.blocks,
-            f"{partly} of {detection.blocks} linked blocks were too large for linear programs on every hidden value; "
-            "bounds and null space were applied to all.",
-            families, severity="warn",
+            "program_coverage",
+            "warn" if partly else "pass",
+            partly,
+            detection.blocks,
+            f"{partly} of {detection.blocks} linked blocks were too large for linear programs over all of their ties "
+            "at once and were attacked in parts; bounds and null space were applied to all.",
+            families,
+            severity="warn",
         )
     )
     for rule in ("partition", "additivity"):
@@ -407,14 +458,27 @@ def _checks(protected: Protected, official: pl.DataFrame) -> list[dict]:
             )
         if not codes:
             results.append(
-                _check(rule, "pass", 0, declaration.relation.count, "Every declared sum adds up.", families,
-                       category="conformance")
+                _check(
+                    rule,
+                    "pass",
+                    0,
+                    declaration.relation.count,
+                    "Every declared sum adds up.",
+                    families,
+                    category="conformance",
+                )
             )
     return results
 
 
 def _check(
-    rule: str, status: str, failing: int, total: int, message: str, family: str, severity: str = "error",
+    rule: str,
+    status: str,
+    failing: int,
+    total: int,
+    message: str,
+    family: str,
+    severity: str = "error",
     category: str = "disclosure",
 ) -> dict:
     return {

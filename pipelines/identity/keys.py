@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from pipelines.errors import P20wError
 from pipelines.settings import Settings
 
 # Identifier columns of vault.identity_record, in the order in which a tuple of them is compared.
@@ -92,7 +93,7 @@ def mapped_keys(con: duckdb.DuckDBPyConnection, kind: str, frame: pl.DataFrame) 
             present="provider_id IS NOT NULL",
         )
     if kind != "employer":
-        raise ValueError(f"There are employer and provider keys, no {kind} keys; see keys.py.")
+        raise P20wError(f"There are employer and provider keys, no {kind} keys; see keys.py.")
     employer = _text(frame, ["employer_account_number", "ein", "employer_name"]).with_columns(
         identifying_ein=pl.when(pl.col("employer_account_number").is_null()).then(pl.col("ein"))
     )
@@ -168,7 +169,7 @@ def _text(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 def _word(text: str) -> str:
     """A sector or build id that is safe inside a statement; both are ours, never delivered."""
     if not text.replace("_", "").replace("-", "").isalnum():
-        raise ValueError("A sector or build id may hold letters, digits, '_' and '-' only.")
+        raise P20wError("A sector or build id may hold letters, digits, '_' and '-' only.")
     return text
 
 

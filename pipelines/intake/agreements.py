@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 
+from pipelines.errors import P20wError
 from pipelines.settings import Settings
 
 
@@ -38,7 +39,7 @@ def read_agreements(settings: Settings) -> list[Agreement]:
                 dates = [date.fromisoformat(row[name]) for name in ("starts_on", "expires_on")]
                 destroy_by = date.fromisoformat(row["destroy_by"]) if row["destroy_by"] else None
             except ValueError:
-                raise ValueError(
+                raise P20wError(
                     f"agreement.csv, agreement {row['agreement_id']}: starts_on, expires_on and destroy_by must be "
                     "dates as YYYY-MM-DD (destroy_by may be blank)."
                 ) from None

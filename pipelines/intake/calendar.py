@@ -20,6 +20,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from pipelines.errors import P20wError
 from pipelines.intake import ledger
 from pipelines.intake.deliveries import CERTIFICATION_FILE, package_folders
 from pipelines.intake.packages import packages
@@ -77,13 +78,13 @@ def read_calendar(settings: Settings) -> list[CalendarRule]:
         for number, row in enumerate(csv.DictReader(handle), start=2):
             place = f"collection_calendar.csv, line {number} ({row['submitter']}, {row['package']})"
             if row["period_rule"] not in ("school_year", "quarter"):
-                raise ValueError(f"{place}: period_rule must be school_year or quarter.")
+                raise P20wError(f"{place}: period_rule must be school_year or quarter.")
             for name in ("opens", "due", "certified_due"):
                 if row[name] or name != "certified_due":
                     try:
                         resolve_date(row[name], date(2000, 6, 30))
                     except ValueError:
-                        raise ValueError(f"{place}: {name} must be +days, MM-DD or YYYY-MM-DD.") from None
+                        raise P20wError(f"{place}: {name} must be +days, MM-DD or YYYY-MM-DD.") from None
             rules.append(
                 CalendarRule(
                     *(row[name] for name in ("package", "submitter", "period_rule", "first_period", "opens", "due")),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from pipelines.errors import P20wError
 from pipelines.intake.packages import packages
 from pipelines.settings import Settings
 from schemas import collections
@@ -218,7 +219,7 @@ def check_file(
     from pipelines.intake.readers import UnreadableFile, read_file
 
     if collection not in collections():
-        raise ValueError(f"There is no collection {collection}. Known: {', '.join(collections())}.")
+        raise P20wError(f"There is no collection {collection}. Known: {', '.join(collections())}.")
     package = package or _package_for(settings, path, collection)
     period = path.parent.name if period is None else period
     try:
@@ -227,7 +228,7 @@ def check_file(
         empty = pl.DataFrame(schema=FAILURE_SCHEMA)
         return CheckReport(path.name, collection, package, str(refused), 0, 0, 0, 0, 0, 0, empty)
     if collection not in content.tables:
-        raise ValueError(f"Package {package} takes no {collection} from a file named {path.name}.")
+        raise P20wError(f"Package {package} takes no {collection} from a file named {path.name}.")
     table = with_place(content, collection, 0, "")
     checked = check_rows(collections()[collection], table, package, settings)
     outcomes = dict(judge_records(checked.typed)["outcome"].value_counts().iter_rows())
@@ -256,11 +257,11 @@ def _package_for(settings: Settings, path: Path, collection: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ValueError(
+        raise P20wError(
             f"Several packages take {path.name} as {collection}: name one with --package, of {', '.join(fitting)}."
         )
     patterns = "; ".join(sorted({f"{line.package}: {line.file_pattern}" for line in feeding})) or "none"
-    raise ValueError(
+    raise P20wError(
         f"No package takes a file named {path.name} as {collection}. Files taken are {patterns}. "
-        "Rename the file as it would be sent, or name its package with --package."
+        "Give the file the name under which it would be sent."
     )

@@ -9,6 +9,7 @@ import csv
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
+from pipelines.errors import P20wError
 from pipelines.settings import Settings
 
 
@@ -38,7 +39,7 @@ def packages(settings: Settings) -> dict[str, list[PackageRow]]:
         for row in csv.DictReader(handle):
             line = PackageRow(*(row[name].strip() for name in PackageRow.__dataclass_fields__))
             if line.load != "full":
-                raise ValueError(
+                raise P20wError(
                     f"package.csv: package {line.package} declares load {line.load!r}; only full deliveries are taken "
                     "in. Agree with the submitter on full deliveries and write full."
                 )

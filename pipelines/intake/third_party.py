@@ -9,6 +9,7 @@ import csv
 import shutil
 from pathlib import Path
 
+from pipelines.errors import MissingFileError
 from pipelines.settings import Settings
 
 
@@ -23,7 +24,7 @@ def lay_files(settings: Settings) -> list[Path]:
         for row in csv.DictReader(handle):
             source = settings.real_data / row["path"]
             if not source.exists():
-                raise FileNotFoundError(
+                raise MissingFileError(
                     f"{register.name} names {row['path']} for {row['submitter']}/{row['package']}, "
                     f"but {settings.real_data} has no such file."
                 )

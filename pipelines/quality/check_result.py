@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.errors import P20wError
 from pipelines.settings import Settings
 
 LAYERS = ("intake", "warehouse", "linkage", "disclosure", "expectation", "release")
@@ -49,7 +50,7 @@ _SAFE_NAME = re.compile(r"^[A-Za-z0-9_.\-]+$")
 def folder(settings: Settings, build_id: str) -> Path:
     """Folder of one build's results (made on first writing)."""
     if not _SAFE_NAME.match(build_id):
-        raise ValueError(f"Build id {build_id!r} may hold letters, digits, '.', '-' and '_' only.")
+        raise P20wError(f"Build id {build_id!r} may hold letters, digits, '.', '-' and '_' only.")
     return settings.evidence / "check_result" / build_id
 
 
@@ -65,19 +66,19 @@ def record(settings: Settings, build_id: str, source: str, rows: Sequence[Mappin
     Errors: ValueError when a row has an unknown column, layer, category, severity or status.
     """
     if not _SAFE_NAME.match(source):
-        raise ValueError(f"Source {source!r} of check results may hold letters, digits, '.', '-' and '_' only.")
+        raise P20wError(f"Source {source!r} of check results may hold letters, digits, '.', '-' and '_' only.")
     now = datetime.now(UTC)
     complete = []
     for number, row in enumerate(rows, start=1):
         unknown = set(row) - set(SCHEMA)
         if unknown:
-            raise ValueError(f"Check result {number} of {source} has unknown columns: {', '.join(sorted(unknown))}.")
+            raise P20wError(f"Check result {number} of {source} has unknown columns: {', '.join(sorted(unknown))}.")
         for name in _REQUIRED:
             if not row.get(name):
-                raise ValueError(f"Check result {number} of {source} lacks {name}.")
+                raise P20wError(f"Check result {number} of {source} lacks {name}.")
         for name, allowed in _ALLOWED.items():
             if row[name] not in allowed:
-                raise ValueError(
+                raise P20wError(
                     f"Check result {row['check_id']} of {source} has {name} {row[name]!r}; "
                     f"allowed: {', '.join(allowed)}."
                 )

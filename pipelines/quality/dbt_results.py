@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.errors import P20wError
 from pipelines.quality import check_result
 from pipelines.settings import Settings
 
@@ -35,7 +36,7 @@ def record_phase(settings: Settings, build_id: str, phase: str, run_results_path
     results were already recorded under another build (dbt did not run and an old file lay there).
     """
     if phase not in PHASES:
-        raise ValueError(f"Unknown dbt phase {phase!r}; phases are {', '.join(PHASES)}.")
+        raise P20wError(f"Unknown dbt phase {phase!r}; phases are {', '.join(PHASES)}.")
     results = json.loads(Path(run_results_path).read_text())
     manifest = json.loads(Path(manifest_path).read_text())
     _claim_invocation(settings, build_id, results["metadata"].get("invocation_id", ""))

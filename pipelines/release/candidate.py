@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from pipelines.errors import MissingFileError, P20wError
 from pipelines.progress import track
 from pipelines.settings import Settings
 
@@ -67,7 +68,7 @@ def build_candidate(settings: Settings, build_id: str) -> Candidate:
     Errors: FileNotFoundError when there is no warehouse; ValueError when a mart already has a publication column.
     """
     if not settings.warehouse_file.exists():
-        raise FileNotFoundError(f"There is no warehouse {settings.warehouse_file}: run the night's models first.")
+        raise MissingFileError(f"There is no warehouse {settings.warehouse_file}: run the night's models first.")
     for left in settings.home.glob(".candidate-*"):  # of a night that was killed here
         remove_tree(left)
     fresh = settings.home / f".candidate-{build_id}"
@@ -84,7 +85,7 @@ def build_candidate(settings: Settings, build_id: str) -> Candidate:
             columns = [row[0] for row in con.execute(f'DESCRIBE marts."{mart}"').fetchall()]
             reserved = set(columns) & set(LAST_COLUMNS)
             if reserved:
-                raise ValueError(f"{mart} has the column {', '.join(reserved)}, which only publication may add.")
+                raise P20wError(f"{mart} has the column {', '.join(reserved)}, which only publication may add.")
             export(con, f'SELECT * FROM marts."{mart}"', fresh / "data" / f"{mart}.parquet")
     old = settings.home / f".candidate-{build_id}-old"
     if settings.candidate.exists():

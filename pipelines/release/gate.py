@@ -22,6 +22,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.errors import MissingFileError
 from pipelines.quality import check_result
 from pipelines.quality.dbt_results import PHASES
 from pipelines.release.candidate import Candidate, RegisterError, all_families, read_seed
@@ -160,7 +161,7 @@ def load_decision(settings: Settings, name: str) -> GateDecision:
     """The decision kept for a build or a release. Errors: FileNotFoundError when there is none."""
     path = settings.evidence / "gate" / f"{name}.json"
     if not path.exists():
-        raise FileNotFoundError(f"No decision is kept for {name}: run the night again.")
+        raise MissingFileError(f"No decision is kept for {name}: run the night again.")
     stored = json.loads(path.read_text())
     stored["reasons"] = [Reason(**reason) for reason in stored["reasons"]]
     stored["families"] = {

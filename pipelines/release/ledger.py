@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.errors import P20wError
 from pipelines.release.build import year_column
 from pipelines.release.candidate import LONG_MART
 from pipelines.release.metadata import read_release
@@ -81,7 +82,7 @@ def released_on(release_id: str) -> date:
     """Date inside a release id. Errors: ValueError when it is no release id."""
     found = _RELEASE_ID.match(release_id)
     if not found:
-        raise ValueError(f"{release_id!r} is not a release id like r20270615-0123abcd.")
+        raise P20wError(f"{release_id!r} is not a release id like r20270615-0123abcd.")
     return date(*(int(part) for part in found.groups()))
 
 

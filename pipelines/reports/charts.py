@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 640, 260
 COLORS = ["#0b4f9e", "#c05600", "#1b7f5c", "#7b3fa0", "#8a1c1c", "#5b6770", "#006d77"]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right"]
 MOST_SERIES = len(SHAPES)
-DRAWN_LIKE = "2"  # change it when the drawing changes, so that no old picture is used again
+DRAWN_LIKE = "3"  # change it when the drawing changes, so that no old picture is used again
 
 Point = tuple[str, str, float | None]  # series, year as it reads, value (None = hidden: the line is broken there)
 
@@ -79,13 +79,17 @@ def _bars(points: list[Point], is_rate: bool):
     import altair as alt
 
     order = [point[0] for point in points]
+    # The reader's font may be wider than the one that the drawing was measured with.
+    extent = min(340, max(9 * len(label) for label in order))
     data = alt.Data(values=[{"series": each[0], "value": each[2]} for each in points])
     return (
         alt.Chart(data)
         .mark_bar(color=COLORS[0])
         .encode(
             x=alt.X("value:Q", axis=_axis(is_rate), scale=_scale(is_rate)),
-            y=alt.Y("series:N", title=None, sort=order, axis=alt.Axis(labelLimit=340, labelFontSize=13)),
+            y=alt.Y(
+                "series:N", title=None, sort=order, axis=alt.Axis(labelLimit=340, minExtent=extent, labelFontSize=13)
+            ),
         )
         .properties(width=WIDTH - 200)
     )

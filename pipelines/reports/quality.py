@@ -20,7 +20,7 @@ from pipelines.intake import calendar, ledger
 from pipelines.quality import check_result
 from pipelines.reports import effects, words
 from pipelines.reports.page import write
-from pipelines.reports.site import waiver_sentence
+from pipelines.reports.published import waiver_sentence
 from pipelines.reports.titles import Titles
 from pipelines.settings import Settings
 

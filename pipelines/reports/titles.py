@@ -58,6 +58,10 @@ class Titles:
         named = next((row["parties"] for row in self._agreements if row["source"] == code), "")
         return named.split(";")[-1].strip() or words.sentence_case(code)
 
+    def license(self, source: str) -> str:
+        """Under what a source may be used, as its agreement says."""
+        return next((row["exception"] for row in self._agreements if row["source"] == source), "")
+
     def reading(self, collection: str | None) -> list[str]:
         """Codes of the published families that read a collection; every family where none is named."""
         registered = {**self.families, **self.indicators}

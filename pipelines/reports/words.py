@@ -112,7 +112,7 @@ METRICS = {
     "not_determined": "Records left without a person",
     "over_merge_two_birth_dates": "People with two birth dates",
     "over_merge_two_ssns": "People with two Social Security numbers",
-    "over_merge_two_student_ids": "People with two state student ids in a year",
+    "over_merge_two_student_ids": "People with two state student ids",
     "under_link_ssns": "Social Security numbers on two people",
     "under_link_student_ids": "State student ids on two people",
     "person_count": "People with a record here",
@@ -220,6 +220,11 @@ def sentence_case(code: str) -> str:
 def without_file_names(text: str) -> str:
     """A register's text in which a policy file reads as the policy: `policy absence_day.csv` → policy “absence day”."""
     return re.sub(r"\b(?:policy )?([a-z_]+)\.csv", lambda found: f"policy “{found[1].replace('_', ' ')}”", text)
+
+
+def without_codes(text: str) -> str:
+    """A register's text in which column names read as words."""
+    return re.sub(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", lambda found: found[0].replace("_", " "), text)
 
 
 def check(check_id: str) -> str:

@@ -9,6 +9,7 @@ asks for it (`Nights`).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -165,11 +166,11 @@ def kill_when(state: State, arguments: tuple[str, ...], point: str, is_there: Ca
 
 
 def after(line: str, seconds: float = 0.0) -> Callable[[str], bool]:
-    """True from `seconds` after the command wrote `line` to stderr."""
+    """True from `seconds` after the command wrote a line to stderr that begins as the pattern says."""
     seen: list[float] = []
 
     def is_there(text: str) -> bool:
-        if not seen and line in text:
+        if not seen and re.search(f"^{line}", text, re.MULTILINE):
             seen.append(time.monotonic())
         return bool(seen) and time.monotonic() - seen[0] >= seconds
 

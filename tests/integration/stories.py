@@ -107,7 +107,7 @@ def arrived(nights: Nights, folder: Path) -> Arrived:
     shutil.copytree(whole.settings.truth, state.settings.truth, dirs_exist_ok=True)
     night_kills = [
         kill_when(state, ("nightly",), "while deliveries are taken in", after("Intake of k12:", 0.3)),
-        kill_when(state, ("nightly",), "while dbt builds the warehouse", after("\nidentity: ", 8)),
+        kill_when(state, ("nightly",), "while dbt builds the warehouse", after("identity: ", 8)),
     ]
     said = state.p20w("nightly").stderr
     database = str(state.current.resolve() / "p20w.duckdb")

@@ -12,6 +12,7 @@ import duckdb
 import polars as pl
 from homes import State
 
+from pipelines import planner
 from pipelines.intake import ledger
 
 MARTS = (
@@ -194,3 +195,26 @@ def test_unchanged_nights_call_no_dbt_publish_nothing_and_say_so(own_copy):
     assert settings.warehouse_file.stat().st_size == size
     approved = own_copy.p20w("release", "publish", "--approved-by", "demo_chair").stdout
     assert f"Nothing changed: {release}" in approved
+
+
+def test_a_change_that_was_taken_back_after_a_broken_night_is_worked_again(home, monkeypatch):
+    """Tables and candidate are half of the broken night's, although the inputs are those of the last good build."""
+    inputs = {"seeds": "as before"}
+    monkeypatch.setattr(planner, "input_parts", lambda _: dict(inputs))
+
+    def plan(build_id: str) -> planner.Plan:
+        planner.begin(home, build_id)
+        return planner.plan(home)
+
+    assert plan("first").is_touched
+    planner.mark_good(home)
+    assert not plan("second").is_touched
+    planner.mark_good(home)
+    assert planner.last_good(home)["build_id"] == "first", "evidence is that of the build that made it"
+    inputs["seeds"] = "changed"
+    assert plan("broken").is_touched
+    inputs["seeds"] = "as before"
+    again = plan("fourth")
+    assert again.is_touched and again.reason == "build broken did not run to its end"
+    planner.mark_good(home)
+    assert not plan("fifth").is_touched

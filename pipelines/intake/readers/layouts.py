@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.errors import P20wError
 from pipelines.intake.readers import transforms
 from schemas import Collection, collections
 from schemas.elements import read_rows
@@ -115,15 +116,15 @@ def _entries(seeds: Path, _edition: tuple) -> tuple[Entry, ...]:
     for row in read_rows(seeds / "registers" / "package.csv"):
         where = f"package.csv, package {row['package']}, file {row['file_pattern']}"
         if row["format"] not in FORMATS:
-            raise ValueError(f"{where}: format {row['format']} is none of {', '.join(FORMATS)}.")
+            raise P20wError(f"{where}: format {row['format']} is none of {', '.join(FORMATS)}.")
         if row["collection"] not in known:
-            raise ValueError(f"{where}: there is no collection {row['collection']}.")
+            raise P20wError(f"{where}: there is no collection {row['collection']}.")
         if row["layout"] not in layouts:
-            raise ValueError(f"{where}: layout.csv has no layout {row['layout']}.")
+            raise P20wError(f"{where}: layout.csv has no layout {row['layout']}.")
         collection = known[row["collection"]]
         strangers = [line.element for line in layouts[row["layout"]] if line.element not in collection.columns]
         if strangers:
-            raise ValueError(f"layout.csv, layout {row['layout']}: {collection.name} has no {', '.join(strangers)}.")
+            raise P20wError(f"layout.csv, layout {row['layout']}: {collection.name} has no {', '.join(strangers)}.")
         found.append(
             Entry(
                 package=row["package"],

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from pipelines.errors import P20wError
+
 UNREADABLE = "?"
 
 
@@ -119,6 +121,6 @@ def apply(column: pl.Expr, chain: str) -> pl.Expr:
     for step in filter(None, chain.split(";")):
         name, _, argument = step.strip().partition(":")
         if name not in FUNCTIONS:
-            raise ValueError(f"layout.csv asks for the transform {name}; there are {', '.join(sorted(FUNCTIONS))}.")
+            raise P20wError(f"layout.csv asks for the transform {name}; there are {', '.join(sorted(FUNCTIONS))}.")
         column = blank_to_null(FUNCTIONS[name](column, argument))
     return column

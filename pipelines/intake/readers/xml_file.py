@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 from lxml import etree
 
+from pipelines.errors import P20wError
 from pipelines.intake.readers.layouts import Entry, Extract, UnreadableFile
 
 # One step of a path: a local name and, in brackets, what a child (or `.`, the element itself) must say. A descriptor
@@ -74,7 +75,7 @@ def parse_path(text: str) -> list[Step]:
     for part in re.split(r"/(?![^\[]*\])", text.strip()):
         match = STEP.match(part)
         if not match:
-            raise ValueError(f"layout.csv: {text} is not a path of element names such as A/B[C=x]/D.")
+            raise P20wError(f"layout.csv: {text} is not a path of element names such as A/B[C=x]/D.")
         steps.append((match["name"], match["child"], match["value"]))
     return steps
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.errors import P20wError
 from pipelines.demo_state import FAULTS, DemoSummary, generate, linkable_pairs, plant
 from pipelines.demo_state.people import social_security_numbers
 from pipelines.settings import Settings, load
@@ -188,7 +189,7 @@ def test_landing_that_holds_other_deliveries_is_left_alone(tmp_path):
     real = configuration.landing / "sea" / "directory" / "2026" / "organization.csv"
     real.parent.mkdir(parents=True)
     real.write_text("real\n")
-    with pytest.raises(FileExistsError, match="already holds deliveries of sea"):
+    with pytest.raises(P20wError, match="already holds deliveries of sea"):
         generate(configuration, STUDENTS, replace_existing=True)
     assert real.read_text() == "real\n"
 
@@ -196,7 +197,7 @@ def test_landing_that_holds_other_deliveries_is_left_alone(tmp_path):
 def test_a_synthetic_state_is_replaced_only_on_request(spoiled):
     configuration, _ = spoiled
     before = digests(configuration.landing)
-    with pytest.raises(FileExistsError):
+    with pytest.raises(P20wError):
         generate(configuration, STUDENTS, seed=7)
     generate(configuration, STUDENTS, seed=7, replace_existing=True)
     assert digests(configuration.landing) == before

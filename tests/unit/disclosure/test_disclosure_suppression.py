@@ -28,7 +28,7 @@ from pipelines.disclosure.suppress import Pattern
 from pipelines.settings import settings as project_settings
 
 QUIET = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -54,6 +54,10 @@ def population(draw, codes=("one",), most=14):
 @QUIET
 @given(population(), strategies.binary(min_size=4, max_size=4))
 def test_nothing_small_can_be_worked_out_of_a_protected_table(drawn, secret):
+    _audited(drawn, secret)
+
+
+def _audited(drawn, secret) -> None:
     leas, schools, people = drawn
     declaration = declare(cube(people), organization(leas, schools), GROUP, register("one"))
     protected = protect(declaration, SMALL, SMALL_BANDS, secret)
@@ -61,7 +65,14 @@ def test_nothing_small_can_be_worked_out_of_a_protected_table(drawn, secret):
     assert not audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
 
 
-@settings(QUIET, max_examples=40)
+@pytest.mark.slow
+@settings(QUIET, max_examples=400)
+@given(population(), strategies.binary(min_size=4, max_size=4))
+def test_nothing_small_can_be_worked_out_of_many_protected_tables(drawn, secret):
+    _audited(drawn, secret)
+
+
+@settings(QUIET, max_examples=12)
 @given(population(codes=("outer", "inner"), most=9), strategies.binary(min_size=4, max_size=4))
 def test_nested_indicators_are_protected_together(drawn, secret):
     leas, schools, people = drawn
@@ -74,7 +85,7 @@ def test_nested_indicators_are_protected_together(drawn, secret):
     assert not audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
 
 
-@settings(QUIET, max_examples=40)
+@settings(QUIET, max_examples=30)
 @given(population(), strategies.randoms(use_true_random=False))
 def test_rows_in_any_order_give_the_same_bytes(drawn, random):
     leas, schools, people = drawn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
 import pytest
 from made_up_release import BUILD, LEA, SCHOOL, STATE, check, gate, row, write_tables
 
@@ -135,3 +136,39 @@ def test_a_chart_is_taken_from_the_cache_and_keeps_its_own_label(tmp_path, monke
 def test_a_chart_with_more_series_than_shapes_is_refused():
     with pytest.raises(ValueError, match="at most"):
         charts.trend([(str(n), "2025–26", 0.1) for n in range(20)], "Too many", True)
+
+
+def test_groups_of_which_nothing_can_be_shown_are_named_instead_of_listed(built):
+    hidden = {"breakdown_code": "gender", "group_code": "female"}
+    rows = [row(STATE, "chronic_absenteeism", 2026), row(STATE, "chronic_absenteeism", 2026, "suppressed", **hidden)]
+    page = built(rows)["organizations/state-state.html"]
+    assert "No figure by student group can be shown." in page and "by student group</summary>" not in page
+
+
+def test_the_overview_says_how_many_rows_it_leaves_out(built):
+    rows = [row(STATE, "program_participation", 2026, subject_code=f"s{number:02}") for number in range(25)]
+    assert "5 more are on" in built(rows)["index.html"]
+
+
+def test_files_of_third_parties_are_labeled_with_license_and_what_they_are(home, tmp_path, no_drawing):
+    folder, rows = tmp_path / "site", [row(STATE, "chronic_absenteeism", 2026)]
+    rows.append(
+        row(("institution", "OU", "Open University", None, None), "course_completion", 2014, subject_code="AAA")
+    )
+    data = write_tables(tmp_path / "data", rows)
+    pl.DataFrame(
+        [("public_oulad", "postsecondary__course_result", "course_completion", 2014, "available", "")],
+        schema=["source", "collection", "indicator_code", "school_year", "status", "missing"],
+        orient="row",
+    ).write_parquet(data / "mart_availability.parquet")
+    site.build_site(home, data, folder, gate())
+    for name in ("index.html", "organizations/institution-ou.html"):
+        page = (folder / name).read_text()
+        assert "not a population of the United States." in page and "CC BY 4.0" in page, name
+    assert "Not this state" not in (folder / "organizations" / "state-state.html").read_text()
+
+
+def test_indicators_without_figures_stand_last_by_name_only(built):
+    page = text(built([row(STATE, "chronic_absenteeism", 2026)])["index.html"])
+    last = page.index("Without figures in this release")
+    assert page.index("Kindergarten readiness") > last > page.index("Chronic absenteeism")

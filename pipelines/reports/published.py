@@ -1,0 +1,225 @@
+"""What a release publishes, by organization, and what explains it: the one place where pages read a release's tables.
+
+What belongs here: reading published tables, registers and the decision. What does not: which rows stand where on a page
+(`organization`, `overview`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.quality import check_result
+from pipelines.reports import words
+from pipelines.reports.page import slug
+from pipelines.reports.titles import Titles, seed
+from pipelines.settings import Settings
+
+Row = dict[str, object]
+Place = tuple[str, str]  # organization level, state id
+Key = tuple[str, int, str, str]  # subject, cohort year, breakdown, group
+
+USED = [
+    "indicator_code", "subject_code", "school_year", "cohort_year", "organization_level", "organization_id_state",
+    "organization_id_nces", "organization_name", "lea_id_state", "lea_name", "breakdown_code", "group_code",
+    "denominator_count", "numerator_count", "rate", "rate_label", "value_amount", "value_status", "suppression_reason",
+]  # fmt: skip
+
+
+@dataclass
+class Organization:
+    """Who a page is about. `page`: path below the site's folder; `figures`: indicator → rows by key."""
+
+    level: str
+    id_state: str
+    name: str
+    id_nces: str
+    lea_id_state: str
+    lea_name: str
+    page: str
+    facts: str = ""
+    figures: dict[str, dict[Key, Row]] = field(default_factory=lambda: defaultdict(dict))
+
+
+@dataclass
+class Published:
+    """What a release publishes, by organization, and the registers that explain it."""
+
+    organizations: dict[Place, Organization]
+    titles: Titles
+    groups: dict[tuple[str, str], str]
+    subjects: dict[tuple[str, str], str]
+    known: dict[str, list[int]]
+    open: dict[str, list[int]]
+    dates: dict[str, tuple[str, str]]
+    release_id: str
+    data_as_of: str
+    held: dict[str, list[str]]
+    waivers: dict[str, list[str]]
+    third_parties: dict[str, list[str]]
+    cache: Path
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        return {"release_id": self.release_id, "data_as_of": self.data_as_of}
+
+
+def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
+    """Published rows by organization, and what explains them."""
+    table = pl.read_parquet(data_dir / "mart_indicator__organization.parquet")
+    stamped = table.height and "release_id" in table.columns
+    titles = Titles(settings, data_dir)
+    is_known = pl.col("value_status") != "window_open"
+    known, not_yet = defaultdict(list), defaultdict(list)
+    years = table.group_by("indicator_code", "cohort_year").agg(is_known.any().alias("known"))
+    for code, year, any_known in years.sort("indicator_code", "cohort_year").iter_rows():
+        (known if any_known else not_yet)[code].append(year)
+    return Published(
+        organizations=organizations(table, institution_facts(data_dir)),
+        titles=titles,
+        groups={
+            (row["breakdown_code"], row["group_code"]): row["group_name"]
+            for row in seed(settings, "reference/student_group.csv")  # breakdowns in the seed's order
+        },
+        subjects={
+            (row["indicator_code"], row["subject_code"]): row["subject_name"]
+            for row in seed(settings, "reference/subject.csv")
+        },
+        known=known,
+        open=not_yet,
+        dates=dates(table) if stamped else {},
+        release_id=table["release_id"][0] if stamped else "candidate",
+        data_as_of=str(table["data_as_of"].max()) if stamped else "tonight",
+        held=held(gate),
+        waivers=waivers_by_family(settings, titles, gate),
+        third_parties=third_parties(settings, titles, data_dir),
+        cache=settings.work / "charts",
+    )
+
+
+def organizations(table: pl.DataFrame, facts: dict[str, str]) -> dict[Place, Organization]:
+    """Organizations by level and id, described by their newest row: state, districts, schools, institutions."""
+    found: dict[Place, Organization] = {}
+    for row in table.select(USED).sort("school_year", descending=True).iter_rows(named=True):
+        level, id_state = row["organization_level"], row["organization_id_state"]
+        if level not in words.LEVELS:
+            continue
+        organization = found.get((level, id_state))
+        if organization is None:
+            organization = found[(level, id_state)] = Organization(
+                level=level,
+                id_state=id_state,
+                name=row["organization_name"] or id_state,
+                id_nces=row["organization_id_nces"] or "",
+                lea_id_state=row["lea_id_state"] or "",
+                lea_name=row["lea_name"] or "",
+                page=f"organizations/{slug(level, id_state)}.html",
+                facts=facts.get(id_state, "") if level == "institution" else "",
+            )
+        key = (row["subject_code"], row["cohort_year"], row["breakdown_code"], row["group_code"])
+        organization.figures[row["indicator_code"]][key] = row
+    order = list(words.LEVELS)
+    return dict(sorted(found.items(), key=lambda item: (order.index(item[0][0]), item[1].name, item[0][1])))
+
+
+def institution_facts(data_dir: Path) -> dict[str, str]:
+    """OPEID → where an institution is and what kind it is, as the table of institutions says."""
+    path = data_dir / "mart_institution.parquet"
+    if not path.exists():
+        return {}
+    columns = ("city", "state_abbreviation", "institution_level_code", "institution_control_code")
+    facts = {}
+    for row in pl.read_parquet(path).iter_rows(named=True):
+        place = ", ".join(row[name] for name in columns[:2] if row.get(name))
+        kind = ", ".join((row.get(name) or "").replace("_", " ") for name in columns[2:] if row.get(name))
+        facts[row["opeid"]] = ". ".join(part for part in (place, kind[:1].upper() + kind[1:]) if part)
+    return facts
+
+
+def dates(table: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    """Indicator → first and last date of its data: they differ from the release's where a family is held."""
+    spans = table.group_by("indicator_code").agg(
+        pl.col("data_as_of").min().alias("first"), pl.col("data_as_of").max().alias("last")
+    )
+    return {code: (str(first), str(last)) for code, first, last in spans.iter_rows()}
+
+
+def held(gate: dict) -> dict[str, list[str]]:
+    """Family → why it is held or not published, in words."""
+    return {
+        family["family"]: list(dict.fromkeys(words.GATE_REASONS.get(each["code"], "") for each in family["reasons"]))
+        for family in gate.get("families", [])
+        if family["decision"] != "publish"
+    }
+
+
+def third_parties(settings: Settings, titles: Titles, data_dir: Path) -> dict[str, list[str]]:
+    """Indicator → whose files of third parties it reads, under which license: these are not this state's people."""
+    path = data_dir / "mart_availability.parquet"
+    packages: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in seed(settings, "registers/third_party_delivery.csv"):
+        packages[row["submitter"]][row["package"]] = None
+    if not path.exists() or not packages:
+        return {}
+    remarks = defaultdict(list)
+    for row in seed(settings, "registers/package.csv"):
+        first = row["institution_note"].split(". ")[0].rstrip(".")
+        if first and first not in remarks[(row["package"], row["collection"])]:
+            remarks[(row["package"], row["collection"])].append(first)
+    found: dict[str, list[str]] = defaultdict(list)
+    read = pl.read_parquet(path).filter(pl.col("status") == "available", pl.col("source").is_in(list(packages)))
+    for source, collection, code in (
+        read.select("source", "collection", "indicator_code").unique().sort(pl.all()).iter_rows()
+    ):
+        own = [each for package in packages[source] for each in remarks[(package, collection)]]
+        told = "; ".join(words.without_codes(each) for each in own)
+        sentence = f"{titles.submitter(source)}, {titles.license(source)}. {told}"
+        sentence = sentence.strip().rstrip(".") + "."
+        if sentence not in found[code]:
+            found[code].append(sentence)
+    return found
+
+
+def waivers_by_family(settings: Settings, titles: Titles, gate: dict) -> dict[str, list[str]]:
+    """Family → sentences of the waivers that touch it: those of its collections, or of checks that name it.
+
+    A waiver that names no collection, of a check that names no family, touches everything.
+    """
+    given = gate.get("waivers", [])
+    if not given:
+        return {}
+    results = check_result.read(settings, gate["build_id"]) if gate.get("build_id") else pl.DataFrame()
+    found: dict[str, list[str]] = defaultdict(list)
+    for waiver in given:
+        touched = titles.reading(waiver["collection"])
+        if not waiver["collection"] and results.height:
+            own = results.filter(pl.col("check_id") == waiver["check_id"])
+            names = {name for text in own["family"].drop_nulls() for name in text.split(";")} - {""}
+            touched = touched if not names or "*" in names else sorted(names)
+        for family in touched:
+            found[family].append(waiver_sentence(titles, waiver))
+    return found
+
+
+def waiver_sentence(titles: Titles, waiver: dict) -> str:
+    about = ", ".join(
+        part
+        for part in (
+            words.check(waiver["check_id"]),
+            titles.collection(waiver["collection"]) if waiver["collection"] else "",
+            titles.submitter(waiver["submitter"]),
+        )
+        if part
+    )
+    return (
+        f"{about}. {_sentence(waiver['reason'])} Effect on numbers: {_sentence(waiver['effect_on_numbers'])} "
+        f"Approved by {waiver['approved_by'].replace('_', ' ')} on {waiver['approved_on']} ({waiver['meeting']}), "
+        f"until {waiver['expires_on']}."
+    )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
