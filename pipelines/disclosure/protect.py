@@ -7,6 +7,7 @@ table, the restricted evidence and the check results. What does not: any rule of
 from __future__ import annotations
 
 import csv
+import dataclasses
 import time
 from collections import Counter
 from contextlib import suppress as ignoring
@@ -138,6 +139,22 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
     return Protected(declaration, pattern, published, detection, round_, repaired)
 
 
+def _all_cell(declaration: Declaration) -> np.ndarray:
+    """Index of the 'all' cell beside each cell: same indicator, subject, cohort year and organization."""
+    place = ["indicator_code", "subject_code", "cohort_year", "organization_key"]
+    cells = declaration.cells.select(*place, "breakdown_code").with_row_index("own")
+    totals = cells.filter(pl.col("breakdown_code") == "all").select(*place, total="own")
+    return (
+        cells.join(totals, on=place, how="left").sort("own").select(pl.coalesce("total", "own")).to_series().to_numpy()
+    )
+
+
+def _with_silent_zeros(declaration: Declaration, pattern: Pattern, of_all: np.ndarray) -> Pattern:
+    """Hide empty groups beside a hidden 'all': of a handful of students a zero says what none of them is."""
+    silent = (declaration.d == 0) & pattern.hide_d[of_all]
+    return dataclasses.replace(pattern, hide_d=pattern.hide_d | silent, hide_n=pattern.hide_n | silent)
+
+
 def publish(declaration: Declaration, pattern: Pattern, bands: Bands, policy: Policy) -> Published:
     """The values a reader sees under `pattern`. Shape of every array: (cells,)."""
     d, n = declaration.d, declaration.n
@@ -159,7 +176,9 @@ def rows(protected: Protected, bands: Bands) -> pl.DataFrame:
     suppression_reason is one code whatever the cause of a hidden value: which cells are small, and which only hide
     them, is what a reader must not learn.
     """
-    declaration, pattern = protected.declaration, protected.pattern
+    declaration = protected.declaration
+    # Told after the attack found nothing: a reader who sees less cannot find more.
+    pattern = _with_silent_zeros(declaration, protected.pattern, _all_cell(declaration))
     d, n = declaration.d, declaration.n
     hide_d, band = pattern.hide_d, np.where(pattern.hide_d, 0, pattern.band)
     empty = ~hide_d & (d == 0)
