@@ -32,7 +32,7 @@ def step(name: str) -> Iterator[Settings]:
         say(f"{name}: {time.monotonic() - started:.1f} s")
     except Exception as error:
         if is_own(error):
-            raise
+            raise error from None  # what it was raised from has words of its own, which the instance would keep
         raise StepFailed(sentence(configuration, name, error)) from None
 
 

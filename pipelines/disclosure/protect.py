@@ -132,7 +132,7 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
         # Later rounds hide more at a time: a bounded search must end hidden rather than open.
         # What takes a program to find is costly to find again, so it gets more room at once.
         hard = any(finding.rule == "program" for finding in detection.findings)
-        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5 + 2 * hard)
+        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5 + hard)
         repaired.update(finding.rule for finding in detection.findings)
         if not changed:
             break

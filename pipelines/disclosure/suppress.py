@@ -25,9 +25,10 @@ from pipelines.disclosure.declare import ALL, Declaration
 from pipelines.disclosure.policy import Policy
 
 # Weights of the cost of hiding one more cell, in units of log2(people). They order choices, they protect nothing.
-LEVEL_COST = (9.0, 5.0, 0.0, 0.0)  # by level rank: what a whole state or LEA loses is read by more people
-WHOLE_COST = 5.0  # the 'all' cell of an organization
+LEVEL_COST = (24.0, 8.0, 0.0, 0.0)  # by level rank: what a whole state or LEA loses is read by more people
+WHOLE_COST = 12.0  # the 'all' cell of an organization
 OPENS_TIE_COST = 2.5  # each tie in which this would be the first hidden cell, and so need a partner of its own
+STEP_COST = 2.0  # in a repair, each step between the target and its partner
 TOO_SMALL_COST = 4.0  # alone it does not fill the tie up to n, so another would follow
 NEAR_EQUAL = 1.0  # costs this close are decided by the secret key
 BARRED = 1e6  # hiding would change nothing for the reader
@@ -266,16 +267,25 @@ class Suppressor:
         return cells
 
     def _ring(self, cell: int, numerator: bool, wanted, touching, depth: int = 4) -> list[int]:
-        """Cells for which `wanted` holds in the nearest ring around `cell` that has any, cheapest first."""
+        """Cells around `cell` for which `wanted` holds, from the nearest ring that has any and the one behind it.
+
+        Cheapest first, each step away counted: a school's group two steps off is a better partner than the state's
+        whole figure beside the target.
+        """
         seen, edge = {int(cell)}, {int(cell)}
-        for _ in range(depth):
+        price: dict[int, float] = {}
+        last = depth
+        for step in range(1, depth + 1):
             reached = set().union(*(touching(other, numerator) for other in edge)) - seen if edge else set()
             chosen = [other for other in reached if wanted(other)]
+            price.update({other: self.base_cost[other] + STEP_COST * step for other in chosen})
             if chosen:
-                return sorted(chosen, key=lambda other: (self.base_cost[other], other))
+                last = min(last, step + 1)
+            if step == last:
+                break
             seen |= reached
             edge = reached
-        return []
+        return sorted(price, key=lambda other: (price[other], other))
 
     def _repair_n(self, cell: int, left: int, touching) -> int:
         pattern = self.pattern
@@ -303,7 +313,7 @@ class Suppressor:
             cell, False, lambda o: not hidden[o] and not (shown_zero and self.d[o] == 0), touching, depth=6
         )
         # Cells that carry people move a bound; zeros only where nothing else is left.
-        near.sort(key=lambda other: (self.d[other] == 0, self.base_cost[other], other))
+        near.sort(key=lambda other: self.d[other] == 0)
         for other in near[:left]:
             self._hide_d(np.array([other]))
 

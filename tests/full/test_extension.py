@@ -65,33 +65,33 @@ models:
             severity: error
 """
 INDICATOR = """
--- Grain: one row per person x school x school year. Rule: not one thousandth of a day absent.
+-- Grain: one row per person x LEA x school year. Rule: at most nine days absent.
 with outcome as (
     select
         link.person_key,
-        attendance.school_key as organization_key,
-        'school' as organization_level,
+        attendance.lea_key as organization_key,
+        'lea' as organization_level,
         attendance.school_year,
         attendance.school_year as cohort_year,
         'all' as subject_code,
         'serving' as organization_role,
         true as is_in_denominator,
-        sum(attendance.absence_thousandths) = 0 as is_in_numerator,
+        sum(attendance.absence_thousandths) <= 9000 as is_in_numerator,
         cast(null as bigint) as amount,
         'counted' as outcome_status,
         cast(null as {{ dbt.type_string() }}) as exclusion_code
     from {{ ref('fct_attendance') }} as attendance
     inner join {{ ref('brg_record_person') }} as link on link.record_key = attendance.record_key
-    where attendance.school_key is not null
-    group by link.person_key, attendance.school_key, attendance.school_year
+    where attendance.lea_key is not null
+    group by link.person_key, attendance.lea_key, attendance.school_year
 )
 
-{{ indicator_rows('outcome', 'perfect_attendance') }}
+{{ indicator_rows('outcome', 'steady_attendance') }}
 """
 INDICATOR_YML = """
 models:
-  - name: ind_perfect_attendance
-    description: "Perfect attendance. Grain: one row per person, school and school year."
+  - name: ind_steady_attendance
+    description: "Steady attendance. Grain: one row per person, LEA and school year."
     data_tests:
       - unique_key:
           arguments:
@@ -155,24 +155,24 @@ ROWS: dict[str, list[dict[str, str]]] = {
     ],
     "registers/indicator": [
         {
-            "indicator_code": "perfect_attendance",
-            "indicator_name": "Perfect attendance",
+            "indicator_code": "steady_attendance",
+            "indicator_name": "Steady attendance",
             "definition_version": "1",
-            "description": "Share of students who were never absent.",
-            "numerator_definition": "Students without any absence",
-            "denominator_definition": "Students with membership days at the school",
+            "description": "Share of students absent nine days at most.",
+            "numerator_definition": "Students absent nine days at most",
+            "denominator_definition": "Students with membership days in the LEA",
             "leading_or_lagging": "leading",
             "direction": "higher_is_better",
             "authority": "Test",
-            "attribution": "school=each_school",
+            "attribution": "lea=once_per_level",
             "membership_rule": "any_time_in_year",
             "breakdowns": "all;gender",
-            "levels": "school",
+            "levels": "lea",
             "protection": "perturbed",
             "value_kind": "rate",
             "reads_years": "0",
             "collections": "k12__attendance;k12__student",
-            "who_is_counted": "Students at the school.",
+            "who_is_counted": "Students of the LEA.",
             "certification_rule": "latest",
         }
     ],
@@ -206,8 +206,8 @@ def extended(tmp_path_factory) -> State:
         (root / "schemas" / "k12" / "club_membership.py", SCHEMA),
         (staging / "stg_k12__club_membership.sql", STAGING),
         (staging / "stg_k12__club_membership.yml", STAGING_YML),
-        (indicators / "ind_perfect_attendance.sql", INDICATOR),
-        (indicators / "ind_perfect_attendance.yml", INDICATOR_YML),
+        (indicators / "ind_steady_attendance.sql", INDICATOR),
+        (indicators / "ind_steady_attendance.yml", INDICATOR_YML),
     ):
         assert not path.exists()
         path.write_text(text.lstrip())
@@ -251,10 +251,10 @@ def test_a_new_collection_has_an_asset_a_check_and_a_place_in_the_inventory(exte
 
 
 def test_a_new_indicator_is_in_the_long_mart_with_its_view_and_its_decision(extended):
-    rows = extended.table("mart_indicator__organization").filter(pl.col("indicator_code") == "perfect_attendance")
+    rows = extended.table("mart_indicator__organization").filter(pl.col("indicator_code") == "steady_attendance")
     assert "shown" in set(rows["value_status"])
     assert set(rows["protection"]) == {"perturbed"} and set(rows["breakdown_code"]) == {"all", "gender"}
     with duckdb.connect(str(extended.current / "p20w.duckdb"), read_only=True) as con:
-        assert con.sql("SELECT count(*) FROM mart_perfect_attendance").fetchone() == (rows.height,)
-    assert "perfect_attendance" in (extended.current / "gate.json").read_text()
-    assert "Perfect attendance" in (extended.current / "site" / "index.html").read_text()
+        assert con.sql("SELECT count(*) FROM mart_steady_attendance").fetchone() == (rows.height,)
+    assert "steady_attendance" in (extended.current / "gate.json").read_text()
+    assert "Steady attendance" in (extended.current / "site" / "index.html").read_text()

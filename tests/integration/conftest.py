@@ -10,6 +10,8 @@ import pytest
 import stories
 from homes import Nights, State, copy_state
 
+from pipelines.release.candidate import remove_tree
+
 # In this order: what the others wait for comes first.
 JOBS = {
     "night": stories.first_night,
@@ -31,10 +33,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def nights(tmp_path_factory) -> Iterator[Nights]:
-    made = Nights(tmp_path_factory.mktemp("homes"), JOBS, _wanted)
+def nights(request, tmp_path_factory) -> Iterator[Nights]:
+    folder = tmp_path_factory.mktemp("homes")
+    made = Nights(folder, JOBS, _wanted)
     yield made
     made.close()
+    if not request.session.testsfailed:  # a gigabyte that nobody will look at
+        remove_tree(folder)
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +49,10 @@ def night(nights: Nights) -> State:
 
 
 @pytest.fixture
-def own_copy(night: State, tmp_path: Path) -> State:
+def own_copy(night: State, tmp_path: Path) -> Iterator[State]:
     """A copy of the state after its first night, to be changed freely."""
-    return copy_state(night, tmp_path / "copy")
+    yield copy_state(night, tmp_path / "copy")
+    remove_tree(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,6 @@ def test_a_release_is_built_again_with_the_same_bytes(rebuilt):
 
 def test_only_an_officer_publishes_or_rolls_back(night):
     told = night.p20w("release", "publish", "--approved-by", "nobody", check=False)
-    assert told.returncode == 1
+    assert told.returncode != 0
     assert "nobody is not an officer in office" in told.stderr
     assert "Traceback" not in told.stderr
