@@ -78,10 +78,23 @@ def ensure_manifest(settings: Settings) -> Path:
     return manifest
 
 
+def phase_folder(settings: Settings, phase: str) -> Path:
+    """Where dbt compiles a phase and leaves its results; for the identity phase inside the vault's folder."""
+    return (settings.vault if PHASES[phase][0] == "vault" else settings.work) / "dbt" / phase
+
+
+def last_outcome(settings: Settings, phase: str) -> dict[str, dict]:
+    """Results of the phase's last run by dbt's unique id; empty when there are none."""
+    results = phase_folder(settings, phase) / "run_results.json"
+    if not results.exists():
+        return {}
+    return {entry["unique_id"]: entry for entry in json.loads(results.read_text())["results"]}
+
+
 def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> PhaseResult:
     """Run one phase. Failed tests and models are results, not errors; only a crash raises DbtCrashed."""
     target, select = PHASES[phase]
-    target_path = (settings.vault if target == "vault" else settings.work) / "dbt" / phase
+    target_path = phase_folder(settings, phase)
     target_path.mkdir(parents=True, exist_ok=True)
     results = target_path / "run_results.json"
     results.unlink(missing_ok=True)

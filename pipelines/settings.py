@@ -99,6 +99,14 @@ class Settings:
         return self.home / "work"
 
     @property
+    def restricted(self) -> tuple[Path, ...]:
+        """Folders of the home that are for the data team alone; only `releases/` is for everyone."""
+        return (
+            self.landing, self.vault, self.quarantine, self.accepted, self.exchange, self.evidence,
+            self.release_ledger, self.dagster_home, self.logs, self.candidate, self.work,
+        )  # fmt: skip
+
+    @property
     def writer_lock(self) -> Path:
         return self.home / ".writer.lock"
 

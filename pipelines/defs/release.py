@@ -10,7 +10,7 @@ MARTS = [dg.AssetKey(["marts", node["name"]]) for node in phase_models("mart").v
 OFFICIAL = dg.AssetKey(["protected", "official_indicator"])
 CANDIDATE = dg.AssetKey(["candidate", "marts"])
 EXPECTATIONS = dg.AssetKey(["evidence", "expectations"])
-GATE = dg.AssetKey(["evidence", "gate"])
+DECISION = dg.AssetKey(["evidence", "decision"])
 RELEASE = dg.AssetKey(["releases", "current"])
 
 
@@ -55,17 +55,19 @@ def expectations() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"state": outcome})
 
 
-@dg.asset(key=GATE, deps=[EXPECTATIONS], group_name="release", description="Decision, family by family, fail-closed.")
-def gate() -> dg.MaterializeResult:
+@dg.asset(
+    key=DECISION, deps=[EXPECTATIONS], group_name="release", description="Decision, family by family, fail-closed."
+)
+def decision() -> dg.MaterializeResult:
     from pipelines.release.candidate import load_candidate
     from pipelines.release.gate import decide
 
-    with step("gate") as settings:
-        decision = decide(settings, evidence_build(settings), load_candidate(settings))
-    return dg.MaterializeResult(metadata={"decision": decision.summary()})
+    with step("decision") as settings:
+        decided = decide(settings, evidence_build(settings), load_candidate(settings))
+    return dg.MaterializeResult(metadata={"decision": decided.summary()})
 
 
-@dg.asset(key=RELEASE, deps=[GATE], group_name="release", description="What everyone reads, swapped whole.")
+@dg.asset(key=RELEASE, deps=[DECISION], group_name="release", description="What everyone reads, swapped whole.")
 def release() -> dg.MaterializeResult:
     from pipelines.release.night import publish_if_due
 

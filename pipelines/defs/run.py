@@ -25,12 +25,29 @@ def prepare_instance(configuration: Settings) -> Path:
     """Folder of the orchestrator's instance below the home, with its settings."""
     home = configuration.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    os.chmod(configuration.home, 0o700)
+    close_home(configuration)
     file = home / "dagster.yaml"
     if not file.exists() or file.read_text() != INSTANCE_FILE:
         file.write_text(INSTANCE_FILE)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def close_home(configuration: Settings) -> None:
+    """Let others pass through the home to `releases/` and into nothing else."""
+    os.umask(0o077)
+    os.chmod(configuration.home, 0o711)
+    configuration.releases.mkdir(exist_ok=True)
+    os.chmod(configuration.releases, 0o755)
+    for folder in configuration.restricted:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chmod(folder, 0o700)
+    if not configuration.warehouse_file.exists():
+        # Made empty and closed first, so that it is never readable for others, not even for a moment.
+        import duckdb
+
+        duckdb.connect(str(configuration.warehouse_file)).close()
+    os.chmod(configuration.warehouse_file, 0o600)
 
 
 def run_nightly(configuration: Settings) -> int:

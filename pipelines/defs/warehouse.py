@@ -75,36 +75,27 @@ def phase_assets(phase: str, tag: str) -> dg.AssetsDefinition:
 
         with step(f"dbt {phase}") as configuration:
             reason = untouched(configuration)
-            outcome: dict[str, dict] = {}
             if reason is None:
                 result = dbt.run_phase(configuration, phase)
                 dbt_results.record_phase(
                     configuration, planner.current_build(configuration), phase, result.run_results, result.manifest
                 )
-                outcome = {entry["unique_id"]: entry for entry in json.loads(result.run_results.read_text())["results"]}
+            # On an untouched night the results of the build that stands are told again.
+            outcome = dbt.last_outcome(configuration, phase)
         for unique_id, spec in specs.items():
             state = f"kept: {reason}" if reason else outcome.get(unique_id, {}).get("status", "not run")
             yield dg.MaterializeResult(asset_key=spec.key, metadata={"state": state})
         for unique_id, check in checks.items():
-            if unique_id in outcome or reason:
-                entry = outcome.get(unique_id, {"status": "pass", "failures": 0})
-                yield dg.AssetCheckResult(
-                    asset_key=check.asset_key,
-                    check_name=check.name,
-                    passed=entry["status"] == "pass",
-                    severity=dg.AssetCheckSeverity.ERROR
-                    if MANIFEST["nodes"][unique_id]["config"]["severity"].lower() == "error"
-                    else dg.AssetCheckSeverity.WARN,
-                    metadata={"state": entry["status"], "failing rows": entry.get("failures") or 0},
-                )
-            else:
-                yield dg.AssetCheckResult(
-                    asset_key=check.asset_key,
-                    check_name=check.name,
-                    passed=False,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"state": "not run"},
-                )
+            entry = outcome.get(unique_id, {"status": "not run"})
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=entry["status"] == "pass",
+                severity=dg.AssetCheckSeverity.ERROR
+                if MANIFEST["nodes"][unique_id]["config"]["severity"].lower() == "error"
+                else dg.AssetCheckSeverity.WARN,
+                metadata={"state": entry["status"], "failing rows": entry.get("failures") or 0},
+            )
 
     return run_phase
 

@@ -251,7 +251,7 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
 
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
         cube, organization = _read_warehouse(warehouse, official["indicator_code"].to_list())
-    open_families = _open_families(cube)
+    open_families = _open_families(cube, official)
     family = ["indicator_code", "subject_code", "cohort_year"]
     closed = cube.join(open_families, on=family, how="anti")
     declaration = declare(closed, organization, group, official)
@@ -319,14 +319,39 @@ def _read_warehouse(warehouse: duckdb.DuckDBPyConnection, codes: list[str]) -> t
     return cube, organization
 
 
-def _open_families(cube: pl.DataFrame) -> pl.DataFrame:
-    """Cohorts that still have anyone with an open window: they get no number at all, however many are decided."""
+def _open_families(cube: pl.DataFrame, official: pl.DataFrame) -> pl.DataFrame:
+    """Cohorts that get no number yet: someone's window is open, in this indicator or in one nested with it.
+
+    Nested tables of a cohort are published together. A published one is frozen; one that followed later would be
+    suppressed without it, and their difference could be a handful of people.
+    """
+    chains = _chains(official)
+    family = ["subject_code", "cohort_year"]
+    chain = pl.col("indicator_code").replace_strict(chains, default=pl.col("indicator_code"), return_dtype=pl.String)
+    is_open = cube.filter(pl.col("window_open_count") > 0).select(*family, chain=chain).unique()
     return (
-        cube.filter(pl.col("window_open_count") > 0)
-        .select("indicator_code", "subject_code", "cohort_year")
+        cube.select("indicator_code", *family, chain=chain)
         .unique()
-        .sort("indicator_code", "subject_code", "cohort_year")
+        .join(is_open, on=[*family, "chain"], how="semi")
+        .select("indicator_code", *family)
+        .sort("indicator_code", *family)
     )
+
+
+def _chains(official: pl.DataFrame) -> dict[str, str]:
+    """Indicator → the name of its chain: the last indicator that it is nested in, step by step."""
+    outer = {
+        row["indicator_code"]: row["nested_in"].split(";")[0]
+        for row in official.iter_rows(named=True)
+        if row["nested_in"]
+    }
+    chains = {}
+    for code in official["indicator_code"]:
+        end = code
+        while end in outer:
+            end = outer[end]
+        chains[code] = end
+    return chains
 
 
 def _window_open_rows(cube: pl.DataFrame) -> pl.DataFrame:

@@ -90,7 +90,9 @@ class Lineage:
         Errors: FileNotFoundError when no dbt phase has run in this home.
         """
         models: dict[tuple[str, str], str] = {}
-        for path in sorted((settings.work / "dbt").glob("*/manifest.json")):
+        # The identity phase compiles inside the vault's folder; its SQL names columns, never a value of a row.
+        places = (settings.vault / "dbt", settings.work / "dbt")
+        for path in sorted(path for place in places for path in place.glob("*/manifest.json")):
             for node in json.loads(path.read_text())["nodes"].values():
                 if node["resource_type"] == "model" and node.get("compiled_code"):
                     models[(node["schema"], node["name"])] = node["compiled_code"]

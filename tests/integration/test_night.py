@@ -46,9 +46,12 @@ def test_a_release_cannot_be_written_to(night):
         assert not path.stat().st_mode & 0o222, path
 
 
-def test_the_home_is_for_its_owner_only(night):
-    assert night.settings.home.stat().st_mode & 0o077 == 0
-    assert night.settings.vault.stat().st_mode & 0o077 == 0
+def test_others_reach_the_releases_and_nothing_else(night):
+    assert night.settings.home.stat().st_mode & 0o077 == 0o011
+    for path in (*night.settings.restricted, night.settings.warehouse_file):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert night.settings.releases.stat().st_mode & 0o077 == 0o055
+    assert (night.current / "p20w.duckdb").stat().st_mode & 0o777 == 0o444
 
 
 def test_the_release_verifies_and_is_listed(night):

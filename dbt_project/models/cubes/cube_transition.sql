@@ -31,8 +31,7 @@ graduate as (
         college.cohort_year,
         college.organization_key,
         organization.organization_id_state,
-        college.is_in_numerator,
-        college.outcome_status
+        college.is_in_numerator
     from {{ ref('ind_college_going_12_month') }} as college
     inner join {{ ref('dim_organization') }} as organization
         on organization.organization_key = college.organization_key
@@ -73,18 +72,16 @@ high_school_college as (
         graduate.cohort_year,
         graduate.organization_id_state as origin_code,
         graduate.organization_key as origin_organization_key,
-        case
-            when graduate.is_in_numerator then coalesce(found.organization_id_state, 'institution_not_named')
-            when graduate.outcome_status = 'no_information' then 'no_information'
-            else 'not_enrolled'
-        end as destination_code,
-        case when graduate.is_in_numerator then found.organization_key end as destination_organization_key,
+        coalesce(found.organization_id_state, 'institution_not_named') as destination_code,
+        found.organization_key as destination_organization_key,
         graduate.perturbation_key
     from graduate
     left join found_enrollment as found
         on found.person_key = graduate.person_key
         and found.cohort_year = graduate.cohort_year
         and found.position_number = 1
+    -- Those not found are the rest of an official table's cell: a flow that told them would tell the cell.
+    where graduate.is_in_numerator
 ),
 
 largest_employer as (

@@ -11,6 +11,21 @@ perturbed_register as (
     where protection = 'perturbed'
 ),
 
+-- The same people are protected in one way only: where an official table counts a program's participants as one of
+-- its groups, they are told there.
+told_officially as (
+    select distinct
+        subject.indicator_code,
+        subject.subject_code,
+        official.organization_key,
+        official.cohort_year
+    from {{ ref('subject') }} as subject
+    inner join {{ ref('cube_indicator') }} as official
+        on official.indicator_code = subject.counted_by_indicator
+        and official.breakdown_code = 'all'
+        and official.denominator_count > 0
+),
+
 published as (
     select distinct
         cube.indicator_code,
@@ -24,7 +39,12 @@ published as (
         cube.window_open_count > 0 as is_window_open
     from {{ ref('cube_indicator') }} as cube
     inner join perturbed_register on perturbed_register.indicator_code = cube.indicator_code
-    where cube.breakdown_code = 'all'
+    left join told_officially
+        on told_officially.indicator_code = cube.indicator_code
+        and told_officially.subject_code = cube.subject_code
+        and told_officially.organization_key = cube.organization_key
+        and told_officially.cohort_year = cube.cohort_year
+    where cube.breakdown_code = 'all' and told_officially.organization_key is null
 ),
 
 declared_cell as (
@@ -87,7 +107,8 @@ judged as (
 decided as (
     select
         judged.*,
-        not is_window_open and is_denominator_shown and is_numerator_large and is_rest_large as is_rate_shown,
+        not is_window_open and value_kind <> 'count'
+        and is_denominator_shown and is_numerator_large and is_rest_large as is_rate_shown,
         case
             when is_window_open then false
             when value_kind = 'count' then is_numerator_large
@@ -115,12 +136,11 @@ select
     organization.lea_name,
     decided.breakdown_code,
     decided.group_code,
-    -- Beside a count, the denominator is shown only with its rate: count and rest are cells of their own.
+    -- A count stands alone: those who might have taken part are the population of an official table.
     cast(
         case
-            when decided.is_window_open then null
-            when decided.value_kind = 'count' and decided.is_rate_shown then decided.noisy_denominator
-            when decided.value_kind <> 'count' and decided.is_denominator_shown then decided.noisy_denominator
+            when not decided.is_window_open and decided.value_kind <> 'count' and decided.is_denominator_shown
+                then decided.noisy_denominator
         end as bigint
     ) as denominator_count,
     cast(case when decided.is_numerator_shown then decided.noisy_numerator end as bigint) as numerator_count,

@@ -22,7 +22,6 @@ select
     case
         when destination.organization_name is not null then destination.organization_name
         when sector.sector_name is not null then sector.sector_name
-        when noisy.destination_code = 'not_enrolled' then 'Not found enrolled'
         when noisy.destination_code = 'no_information' then 'No information'
         when noisy.destination_code = 'institution_not_named' then 'An institution that was not named'
         when noisy.destination_code = 'not_found' then 'Not found in covered employment'
