@@ -20,6 +20,7 @@ JOBS = {
     "spoiled": stories.spoiled,
     "arrived": stories.arrived,
     "rebuilt": stories.rebuilt,
+    "third_party": stories.third_party,
 }
 NEEDS = {"missing": ["night"], "spoiled": ["night"], "rebuilt": ["night"], "arrived": ["night", "missing"]}
 _wanted: list[str] = []
@@ -83,3 +84,9 @@ def rebuilt(nights: Nights) -> stories.Rebuilt:
 def canary(nights: Nights) -> canaries.Canary:
     """A first night over deliveries with unmistakable identifiers in good rows and in broken ones."""
     return nights.get("canary")
+
+
+@pytest.fixture(scope="session")
+def third_party(real_data: Path, nights: Nights) -> State:
+    """The real third-party files after their first night; skips without them."""
+    return nights.get("third_party")

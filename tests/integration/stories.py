@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-from homes import OFFICER, Killed, Nights, State, after, copy_deliveries, copy_state, kill_when, make_demo
+from homes import OFFICER, Killed, Nights, State, after, copy_deliveries, copy_state, kill_when, make_demo, state_at
 
 from pipelines.demo_state.faults import Planted, plant
 
@@ -19,6 +19,15 @@ def first_night(_: Nights, folder: Path) -> State:
     """The demo state's first night, without a fault."""
     state = make_demo(folder)
     state.p20w("nightly")
+    return state
+
+
+def third_party(_: Nights, folder: Path) -> State | None:
+    """The first night on real third-party files; None where they are not."""
+    state = state_at(folder)
+    if not state.settings.real_data.is_dir():
+        return None
+    state.p20w("nightly", "--real")
     return state
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.errors import P20wError
 from pipelines.demo_state import FAULTS, DemoSummary, generate, linkable_pairs, plant
 from pipelines.demo_state.people import social_security_numbers
+from pipelines.errors import P20wError
 from pipelines.settings import Settings, load
 
 STUDENTS = 400

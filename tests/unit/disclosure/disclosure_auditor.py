@@ -54,8 +54,13 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
     relation, nesting = declaration.relation, declaration.nesting
     cells = len(declaration.d)
     ties = [
-        (int(relation.parent[t]), relation.member[relation.relation == t].tolist(), int(relation.residual_d[t]),
-         int(relation.residual_n[t]), bool(relation.in_numerator[t]))
+        (
+            int(relation.parent[t]),
+            relation.member[relation.relation == t].tolist(),
+            int(relation.residual_d[t]),
+            int(relation.residual_n[t]),
+            bool(relation.in_numerator[t]),
+        )
         for t in range(relation.count)
     ]
     problems = []
@@ -175,8 +180,12 @@ def organization(leas: int, schools: int) -> pl.DataFrame:
         rows += [(lea * 10 + school, "school", f"S{lea}{school}", 100 + lea) for school in range(schools)]
     return pl.DataFrame(
         rows,
-        schema={"organization_key": pl.Int64, "organization_level": pl.String, "organization_id_state": pl.String,
-                "lea_key": pl.Int64},
+        schema={
+            "organization_key": pl.Int64,
+            "organization_level": pl.String,
+            "organization_id_state": pl.String,
+            "lea_key": pl.Int64,
+        },
         orient="row",
     )
 
@@ -188,8 +197,15 @@ def cube(people: list[tuple[str, int, str, str, bool]]) -> pl.DataFrame:
         for place in (school, 100 + school // 10, 900):
             for breakdown, group in (("all", "all"), ("gender", gender), ("disability", disability)):
                 rows.append((code, "all", place, 2026, 2026, breakdown, group, 1, int(yes)))
-    key = ["indicator_code", "subject_code", "organization_key", "school_year", "cohort_year", "breakdown_code",
-           "group_code"]
+    key = [
+        "indicator_code",
+        "subject_code",
+        "organization_key",
+        "school_year",
+        "cohort_year",
+        "breakdown_code",
+        "group_code",
+    ]
     types = dict.fromkeys(key, pl.String) | dict.fromkeys(["organization_key", "school_year", "cohort_year"], pl.Int64)
     frame = pl.DataFrame(
         rows, schema=types | {"denominator_count": pl.Int64, "numerator_count": pl.Int64}, orient="row"

@@ -25,7 +25,10 @@ def attack(d, sums, hide_d=(), n=None, hide_n=(), bounds=None, nestings=None, pr
     for cell, (least, most) in (bounds or {}).items():
         low[cell], high[cell] = least, most
     published = Published(
-        np.where(closed_d, UNKNOWN, d), np.where(closed_n, UNKNOWN, n), low, high,
+        np.where(closed_d, UNKNOWN, d),
+        np.where(closed_n, UNKNOWN, n),
+        low,
+        high,
         declaration.cells["label"].to_list(),
     )
     return detect(published, declaration.relation, declaration.nesting, n_min, width, programs=programs)
@@ -33,9 +36,7 @@ def attack(d, sums, hide_d=(), n=None, hide_n=(), bounds=None, nestings=None, pr
 
 def told(detection, rule=None, variable=None):
     """Sentences of the findings of a rule and variable."""
-    return [
-        f.sentence for f in detection.findings if rule in (None, f.rule) and variable in (None, f.variable)
-    ]
+    return [f.sentence for f in detection.findings if rule in (None, f.rule) and variable in (None, f.variable)]
 
 
 def test_subtraction_of_shown_members_from_a_total_is_found_and_printed():
@@ -115,8 +116,12 @@ def test_zeros_that_are_always_shown_narrow_what_is_hidden():
 
     def found(least):
         published = Published(
-            np.where(hidden, UNKNOWN, d), np.where(d > 0, UNKNOWN, 0), np.zeros(5, int), d,
-            declaration.cells["label"].to_list(), least_d=least,
+            np.where(hidden, UNKNOWN, d),
+            np.where(d > 0, UNKNOWN, 0),
+            np.zeros(5, int),
+            d,
+            declaration.cells["label"].to_list(),
+            least_d=least,
         )
         return detect(published, declaration.relation, declaration.nesting, 10, 3)
 
@@ -141,9 +146,7 @@ def test_bands_that_narrow_each_other_are_found():
 
 def test_a_rate_of_one_hundred_percent_in_bands_is_found():
     # A6: bands leave 17..20 and 17..20, the shown parent says 40 of 40.
-    detection = attack(
-        [40, 20, 20], [(0, [1, 2])], n=[40, 20, 20], hide_n=[1, 2], bounds={1: (16, 20), 2: (16, 20)}
-    )
+    detection = attack([40, 20, 20], [(0, [1, 2])], n=[40, 20, 20], hide_n=[1, 2], bounds={1: (16, 20), 2: (16, 20)})
     assert detection.findings
 
 

@@ -167,9 +167,7 @@ def test_two_secrets_choose_partners_differently_somewhere():
     people = [("one", school, "f", "z", i % 2 > 0) for school, girls in size.items() for i in range(girls)]
     people += [("one", school, "m", "z", i % 2 > 0) for school in size for i in range(60)]
     declaration = declare(cube(people), organization(1, 4), GROUP, register("one"))
-    patterns = {
-        protect(declaration, POLICY, BANDS, bytes([key])).pattern.hide_n.tobytes() for key in range(12)
-    }
+    patterns = {protect(declaration, POLICY, BANDS, bytes([key])).pattern.hide_n.tobytes() for key in range(12)}
     assert len(patterns) > 1
 
 
