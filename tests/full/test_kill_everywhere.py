@@ -37,7 +37,7 @@ def points(state: State) -> list[tuple[str, object]]:
         ("while disclosure control runs", after(r"dbt warehouse: [\d.]+ s", 6)),
         ("while dbt writes marts", after("disclosure: ", 7)),
         ("as the candidate is exported", after(r"dbt mart: [\d.]+ s", 0.05)),
-        ("while expectations are tried", after("candidate: ", 4)),
+        ("while expectations are tried", after("candidate: ", 1.5)),
         ("as the first files of the release are written", lambda _: any(settings.releases.glob(".building-*"))),
         ("as pages are written", lambda _: any(settings.releases.glob(".building-*/site/*"))),
         ("as checksums are written", lambda _: any(settings.releases.glob(".building-*/checksums.sha256"))),

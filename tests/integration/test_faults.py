@@ -134,10 +134,10 @@ def test_untouched_families_and_years_are_published_with_the_same_rows(missing, 
             continue  # it says what is missing, so that it must differ
         mart = family if family.startswith("mart_") else LONG_MART
         with_fault, without = (rows_of(state.table(mart), family) for state in (missing.state, night))
+        assert without.height > 0, family
         if "cohort_year" in without.columns:
             kept = ~pl.col("cohort_year").is_in(sorted(hold.get(family, ())))
             with_fault, without = with_fault.filter(kept), without.filter(kept)
-        assert without.height > 0, family
         if not same_rows(with_fault, without):
             differing.append(family)
     assert differing == []
