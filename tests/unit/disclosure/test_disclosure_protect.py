@@ -109,18 +109,19 @@ def test_a_second_run_gives_the_same_table(home):
     assert first.equals(published(home))
 
 
-def test_a_cohort_with_an_open_window_has_one_row_an_organization_and_no_number(home):
+def test_a_cohort_with_an_open_window_has_one_row_an_organization_and_no_number_and_so_have_those_nested_in_it(home):
     exact = cube(people()).with_columns(
         window_open_count=pl.when(pl.col("indicator_code") == "college_going_12_month").then(4).otherwise(0)
     )
     warehouse(home, exact, organization(1, 3))
     summary = protect_official(home, BUILD)
-    assert summary.window_open_families == 1
-    rows = published(home).filter(pl.col("indicator_code") == "college_going_12_month")
-    assert rows.height == 5
-    assert rows["value_status"].unique().to_list() == ["window_open"]
-    assert rows["denominator_count"].null_count() == rows["numerator_count"].null_count() == 5
-    assert rows["rate"].null_count() == 5
+    assert summary.window_open_families == 2
+    for code in ("college_going_12_month", "college_going_fall"):
+        rows = published(home).filter(pl.col("indicator_code") == code)
+        assert rows.height == 5
+        assert rows["value_status"].unique().to_list() == ["window_open"]
+        assert rows["denominator_count"].null_count() == rows["numerator_count"].null_count() == 5
+        assert rows["rate"].null_count() == 5
 
 
 def test_without_official_data_the_table_exists_and_is_empty(home):
