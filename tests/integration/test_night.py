@@ -197,7 +197,8 @@ def test_unchanged_nights_call_no_dbt_publish_nothing_and_say_so(own_copy):
         assert modified(*watched) == before, f"the {number} night wrote where nothing changed"
         assert own_copy.release_id == release
         assert seconds < 60, f"the {number} night took {seconds:.0f} s of a processor with nothing to do"
-    assert settings.warehouse_file.stat().st_size == size
+    # Views are made anew every night; the file may close up, and must not grow.
+    assert settings.warehouse_file.stat().st_size <= size
     approved = own_copy.p20w("release", "publish", "--approved-by", "demo_chair").stdout
     assert f"Nothing changed: {release}" in approved
 
