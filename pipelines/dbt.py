@@ -15,11 +15,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines import writer_lock
+from pipelines import planner, writer_lock
 from pipelines.progress import say
 from pipelines.settings import Settings, child_environment
+from schemas import collections
 
 PHASES = {
     # phase: (dbt target, what it selects)
@@ -46,8 +48,29 @@ class PhaseResult:
 
 def indicator_codes(settings: Settings) -> list[str]:
     """Codes of the indicator register in its order; the cubes model loops over them."""
-    with (settings.seeds / "registers" / "indicator.csv").open(newline="") as handle:
-        return [row["indicator_code"] for row in csv.DictReader(handle)]
+    return [row["indicator_code"] for row in _indicators(settings)]
+
+
+def variables(settings: Settings) -> dict[str, object]:
+    """What the models loop over: indicators, those of them with a median, and collections; and a build's own date.
+
+    The date is passed only where it is not today's: a new value makes dbt parse the whole project again.
+    """
+    register = _indicators(settings)
+    found: dict[str, object] = {
+        "indicator_codes": [row["indicator_code"] for row in register],
+        "median_indicator_codes": [row["indicator_code"] for row in register if row["value_kind"] == "rate_and_median"],
+        "collections": sorted(collections()),
+    }
+    day = planner.build_date(settings)
+    if day is not None and day != datetime.now(UTC).date():
+        found["build_date"] = day.isoformat()
+    return found
+
+
+def _indicators(settings: Settings) -> list[dict[str, str]]:
+    with (settings.seeds / "registers" / "indicator.csv").open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
 
 
 def manifest_path(settings: Settings) -> Path:
@@ -115,11 +138,11 @@ def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> Pha
 
 def command(settings: Settings, arguments: list[str], target: str, target_path: Path) -> list[str]:
     """The command line of one dbt call; `dbt_project/` is always the root."""
-    variables = json.dumps({"indicator_codes": indicator_codes(settings)})
     return [
         sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments,
         "--project-dir", str(settings.dbt_dir), "--profiles-dir", str(settings.dbt_dir), "--target", target,
-        "--target-path", str(target_path), "--log-path", str(log_path(settings, target)), "--vars", variables,
+        "--target-path", str(target_path), "--log-path", str(log_path(settings, target)),
+        "--vars", json.dumps(variables(settings)),
     ]  # fmt: skip
 
 

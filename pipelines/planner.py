@@ -7,12 +7,13 @@ log's verdicts. What does not belong here: doing any of it.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pipelines.settings import Settings
@@ -43,6 +44,16 @@ def begin(settings: Settings, build_id: str | None = None) -> str:
 def current_build(settings: Settings) -> str:
     """Build id of the night that is running."""
     return json.loads((settings.work / "build.json").read_text())["build_id"]
+
+
+def build_date(settings: Settings) -> date | None:
+    """The day (UTC) for which tonight's build reads dated policy; None before the first build."""
+    path = settings.work / "build.json"
+    return _day(current_build(settings)) if path.exists() else None
+
+
+def _day(build_id: str) -> date:
+    return datetime.strptime(build_id[:8], "%Y%m%d").date()
 
 
 def plan(settings: Settings) -> Plan:
@@ -106,12 +117,24 @@ def input_parts(settings: Settings) -> dict[str, str]:
         "deliveries": deliveries.hexdigest(),
         "expected deliveries": _hash_bytes(settings.evidence / "intake_state.json"),
         "seeds": _hash_tree(settings.seeds, {".csv"}),
+        "policy in force": _policy_in_force(settings.seeds / "policy", build_date(settings)),
         "models": _hash_tree(settings.dbt_dir, {".sql", ".yml"}, skip={"target", "logs"}),
         "code": _hash_tree(settings.root / "pipelines", {".py", ".sql", ".html", ".css"})
         + _hash_tree(settings.root / "schemas", {".py"}),
         "libraries": _hash_bytes(settings.root / "requirements.lock"),
         "verdicts": _hash_bytes(settings.vault / "verdicts.digest"),
     }
+
+
+def _policy_in_force(folder: Path, day: date | None) -> str:
+    """Of each policy the newest effective date reached: a row may come into force without a file being changed."""
+    today = (day or datetime.now(UTC).date()).isoformat()
+    newest = {}
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as handle:
+            dates = [row.get("effective_date") or "" for row in csv.DictReader(handle)]
+        newest[path.name] = max((text for text in dates if text <= today), default="")
+    return hashlib.sha256(json.dumps(newest, sort_keys=True).encode()).hexdigest()
 
 
 def _hash_tree(root: Path, suffixes: set[str], skip: frozenset[str] | set[str] = frozenset()) -> str:

@@ -3,7 +3,9 @@
   the sum of its people's keys modulo policy perturbation.csv key_modulus, and a policy table gives the noise for a
   count and a key. The same people always get the same noise; one person more changes the key, and so the noise.
 
-  cell_key_policy: the CTEs that the other two need.
+  cell_key_policy: the CTEs that the other two need: the policy in force on the build's date. Where no modulus or no
+                   table of noise is in force, the minimum is null too, and a count that is not at least null is hidden:
+                   nothing is ever shown without noise.
   cell_key_noise:  the join that finds the noise of one count; at most one row of the table fits.
   cell_key_count:  the perturbed count.
 -#}
@@ -15,20 +17,32 @@ perturbation_row as (
         cast(key_from as bigint) as key_from,
         cast(key_to as bigint) as key_to,
         cast(noise as bigint) as noise
-    from {{ ref('perturbation_table') }}
+    from {{ policy_set('perturbation_table') }} as noise_table
 ),
 
-cell_policy as (
+stated_policy as (
     select
         cast(max(case when parameter = 'key_modulus' then value end) as bigint) as key_modulus,
         cast(max(case when parameter = 'minimum_count' then value end) as bigint) as minimum_count,
         cast(max(case when parameter = 'minimum_employers' then value end) as bigint) as minimum_employers,
         cast(max(case when parameter = 'top_employer_share' then value end) as decimal(9, 6)) as top_employer_share
     from (
-        select parameter, value from {{ ref('perturbation') }}
+        select parameter, value from {{ policy_in_force('perturbation') }} as noise_parameter
         union all
-        select parameter, value from {{ ref('protection') }}
+        select parameter, value from {{ policy_in_force('protection') }} as protection_parameter
     ) as parameter
+),
+
+cell_policy as (
+    select
+        stated_policy.key_modulus,
+        case
+            when stated_policy.key_modulus > 0 and noise.row_count > 0 then stated_policy.minimum_count
+        end as minimum_count,
+        stated_policy.minimum_employers,
+        stated_policy.top_employer_share
+    from stated_policy
+    cross join (select count(*) as row_count from perturbation_row) as noise
 )
 {% endmacro %}
 

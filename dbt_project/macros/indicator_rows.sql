@@ -25,7 +25,7 @@ from {{ relation }}
 inner join {{ ref('dim_person') }} as person on person.person_key = {{ relation }}.person_key
 {% endmacro %}
 
-{#- Employment indicators name who paid, so that a median can be judged; by naming rule they begin with employment_. -#}
+{#- Indicators whose register says rate_and_median name who paid, so that a median can be judged. -#}
 {% macro has_contributor(indicator_code) -%}
-    {{ return(indicator_code.startswith('employment_')) }}
+    {{ return(indicator_code in var('median_indicator_codes')) }}
 {%- endmacro %}

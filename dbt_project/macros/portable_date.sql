@@ -38,3 +38,11 @@ date_diff('day', {{ first_day }}, {{ last_day }})
 {% macro spark__portable_days_between(first_day, last_day) -%}
 datediff({{ last_day }}, {{ first_day }})
 {%- endmacro %}
+
+{#- The school year of a delivery's period: a school year such as 2024, or a calendar quarter such as 2023Q3. -#}
+{% macro period_school_year(period) -%}
+cast(
+        cast(substring({{ period }}, 1, 4) as integer)
+        + case when substring({{ period }}, 5, 2) in ('Q3', 'Q4') then 1 else 0 end as integer
+    )
+{%- endmacro %}

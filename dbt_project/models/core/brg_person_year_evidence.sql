@@ -1,7 +1,10 @@
 -- Grain: one row per person, school year and breakdown of which the year's deliveries say something.
 -- Rule: seeds/policy/group_membership.csv maps what a delivery says to a group, with a precedence; the strongest
 --       evidence of the year counts. A district that reported participations for a year has thereby said "no" of
---       every student whom it did not name; a district that reported none has said nothing.
+--       every student whom it did not name; a district that reported none has said nothing. An episode of foster care
+--       says "yes" for every year that it touches, also one for which the agency sent nothing; without an end it lasts to
+--       the newest year that the agency reported, and once a delivery names its end it has ended.
+{% set described_by_district = ['fct_student_year', 'fct_enrollment', 'fct_program_participation', 'fct_completion'] %}
 with district_of_student as (
     {% for fact in [
         'fct_student_year', 'fct_enrollment', 'fct_attendance', 'fct_attendance_event', 'fct_program_participation',
@@ -10,7 +13,9 @@ with district_of_student as (
     select
         bridge.person_key,
         fact.school_year,
-        fact.lea_key
+        fact.lea_key,
+        -- Test results are somebody else's word: of a student met in them alone, the district's records were not found.
+        {{ 'true' if fact in described_by_district else 'false' }} as is_described
     from {{ ref(fact) }} as fact
     inner join {{ ref('brg_record_person') }} as bridge
         on bridge.record_key = fact.record_key
@@ -41,10 +46,22 @@ child as (
         on bridge.record_key = enrollment.record_key
 ),
 
+-- Years that the agency reported: those it delivered for, not those in which an episode began.
 child_welfare_year as (
-    select school_year from {{ ref('fct_child_welfare_client') }}
+    select {{ period_school_year('period') }} as school_year from {{ ref('fct_child_welfare_client') }}
     union
-    select school_year from {{ ref('fct_removal') }}
+    select {{ period_school_year('period') }} as school_year from {{ ref('fct_removal') }}
+),
+
+episode as (
+    select
+        bridge.person_key,
+        removal.removal_date,
+        max(removal.exit_date) as exit_date
+    from {{ ref('fct_removal') }} as removal
+    inner join {{ ref('brg_record_person') }} as bridge
+        on bridge.record_key = removal.record_key
+    group by bridge.person_key, removal.removal_date
 ),
 
 statement as (
@@ -71,6 +88,7 @@ statement as (
         on
             reporting_district.lea_key = district_of_student.lea_key
             and reporting_district.school_year = district_of_student.school_year
+    where district_of_student.is_described
     union all
     select
         bridge.person_key,
@@ -99,21 +117,21 @@ statement as (
     union all
     {% endfor %}
     select
-        bridge.person_key,
+        episode.person_key,
         calendar.school_year,
         'child_welfare__removal' as collection,
         'removal_date' as element,
         'in_care' as value,
         'none' as detail
-    from {{ ref('fct_removal') }} as removal
-    inner join {{ ref('brg_record_person') }} as bridge
-        on bridge.record_key = removal.record_key
+    from episode
+    cross join (select max(school_year) as school_year from child_welfare_year) as newest
     inner join {{ ref('dim_school_year') }} as calendar
         on
-            removal.removal_date <= calendar.end_date
-            and (removal.exit_date is null or removal.exit_date >= calendar.begin_date)
-    inner join child_welfare_year
-        on child_welfare_year.school_year = calendar.school_year
+            episode.removal_date <= calendar.end_date
+            and (
+                episode.exit_date >= calendar.begin_date
+                or (episode.exit_date is null and calendar.school_year <= newest.school_year)
+            )
     union all
     select
         child.person_key,

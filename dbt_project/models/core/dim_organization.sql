@@ -257,22 +257,24 @@ keyed as (
             and registry.organization_id_state = organization.organization_id_state
 ),
 
--- Level and control of an institution as the newest clearinghouse return prints them.
+-- Level, control and state of an institution as the newest clearinghouse return prints them.
 institution_kind as (
     select
         institution_id,
         institution_level_code,
-        institution_control_code
+        institution_control_code,
+        state_abbreviation
     from (
         select
             institution_id,
             institution_level_code,
             institution_control_code,
+            state_abbreviation,
             row_number() over (
                 partition by institution_id
                 order by
                     school_year desc, delivery_id desc, source_row desc,
-                    institution_level_code, institution_control_code
+                    institution_level_code, institution_control_code, state_abbreviation
             ) as recency
         from {{ ref('stg_postsecondary__enrollment') }}
         where institution_id is not null and coalesce(institution_level_code, institution_control_code) is not null
@@ -307,7 +309,8 @@ select
     school_lea.lea_id_state,
     school_lea.lea_name,
     keyed.city,
-    keyed.state_abbreviation,
+    coalesce(keyed.state_abbreviation, kind_by_id.state_abbreviation, kind_by_opeid.state_abbreviation)
+        as state_abbreviation,
     keyed.predominant_degree_code,
     coalesce(kind_by_id.institution_level_code, kind_by_opeid.institution_level_code) as institution_level_code,
     coalesce(kind_by_id.institution_control_code, kind_by_opeid.institution_control_code) as institution_control_code,

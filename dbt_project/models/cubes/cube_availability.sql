@@ -1,23 +1,6 @@
 -- Grain: source (submitter) x collection x indicator x school year x what is missing. Restricted; holds no count.
 -- Rule: what a source lacks is said, never invented. A submitter is expected to send a collection of its sector when it
 -- sent it in another year, or when nobody sends it at all. An element is missing when more than half lack it.
-{% set facts = [
-    ('early_childhood__program_enrollment', 'fct_early_childhood_enrollment'),
-    ('early_childhood__kindergarten_readiness', 'fct_kindergarten_readiness'),
-    ('k12__student', 'fct_student_year'),
-    ('k12__enrollment', 'fct_enrollment'),
-    ('k12__attendance', 'fct_attendance'),
-    ('k12__attendance_event', 'fct_attendance_event'),
-    ('k12__program_participation', 'fct_program_participation'),
-    ('k12__assessment_result', 'fct_assessment_result'),
-    ('k12__completion', 'fct_completion'),
-    ('postsecondary__enrollment', 'fct_postsecondary_enrollment'),
-    ('postsecondary__award', 'fct_award'),
-    ('postsecondary__course_result', 'fct_course_result'),
-    ('workforce__wage', 'fct_wage'),
-    ('workforce__employer', 'fct_employer_quarter'),
-    ('child_welfare__client', 'fct_child_welfare_client'),
-] %}
 {% set elements = [
     ('k12__student', 'fct_student_year', 'sex_code', 'gender', 'Sex'),
     ('k12__student', 'fct_student_year', 'coalesce(is_hispanic, is_american_indian, is_asian, is_black, is_pacific_islander, is_white, is_middle_eastern)', 'race_ethnicity_2007', 'Race and ethnicity'),
@@ -26,16 +9,13 @@
     ('k12__assessment_result', 'fct_assessment_result', "coalesce(performance_level_code, cast(is_proficient as " ~ dbt.type_string() ~ "))", 'all', 'The performance level'),
 ] %}
 with delivered as (
-    {%- for collection, fact in facts %}
-    select distinct '{{ collection }}' as collection, submitter, package, school_year
-    from {{ ref(fact) }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    select collection, sector, submitter, package, school_year
+    from {{ ref('fct_delivered_year') }}
 ),
 
 collection as (
-    {%- for collection, fact in facts %}
-    select '{{ collection }}' as collection, '{{ collection.split('__')[0] }}' as sector
+    {%- for name in collection_names() %}
+    select '{{ name }}' as collection, '{{ name.split('__')[0] }}' as sector
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
@@ -52,10 +32,7 @@ need as (
 ),
 
 source_year as (
-    select distinct delivered.submitter, collection.sector, delivered.school_year
-    from delivered
-    inner join collection on collection.collection = delivered.collection
-    where delivered.school_year is not null
+    select distinct submitter, sector, school_year from delivered
 ),
 
 source_collection as (

@@ -68,6 +68,12 @@ grouped_row as (
     where person_row.outcome_status <> 'window_open' or breakdown.breakdown_code = 'all'
 ),
 
+rounding as (
+    select cast(value as integer) as dollars
+    from {{ policy_in_force('protection') }} as policy
+    where parameter = 'median_rounding'
+),
+
 cell as (
     select
         indicator_code,
@@ -85,8 +91,7 @@ cell as (
         sum(case when outcome_status = 'not_determined' then 1 else 0 end) as not_determined_count,
         sum(case when outcome_status = 'window_open' then 1 else 0 end) as window_open_count,
         count(amount) as amount_count,
-        {{ rounded_median('amount', "(select cast(value as integer) from " ~ ref('protection') ~ " where parameter = 'median_rounding')") }}
-            as amount_median_rounded,
+        {{ rounded_median('amount', '(select dollars from rounding)') }} as amount_median_rounded,
         sum(case when is_in_denominator then perturbation_key else 0 end) as perturbation_sum_denominator,
         sum(case when is_in_numerator then perturbation_key else 0 end) as perturbation_sum_numerator
     from grouped_row

@@ -1,5 +1,6 @@
 -- Grain: one row per organization. What protected tables may say about an organization, with the exact number of
--- students found enrolled at an institution in its newest year; restricted.
+-- students found enrolled at an institution in its newest year; restricted. Withdrawn and on leave are not enrolled
+-- (seeds/policy/college_enrollment_status.csv), as for college-going.
 with enrolled as (
     select distinct
         enrollment.institution_key,
@@ -7,7 +8,13 @@ with enrolled as (
         link.person_key
     from {{ ref('fct_postsecondary_enrollment') }} as enrollment
     inner join {{ ref('brg_record_person') }} as link on link.record_key = enrollment.record_key
-    where enrollment.is_record_found and enrollment.institution_key is not null and enrollment.term_begin_date is not null
+    left join {{ ref('college_enrollment_status') }} as status
+        on status.enrollment_status_code = enrollment.enrollment_status_code
+    where
+        enrollment.is_record_found
+        and enrollment.institution_key is not null
+        and enrollment.term_begin_date is not null
+        and coalesce(status.is_enrolled, 'true') = 'true'
 ),
 
 newest as (

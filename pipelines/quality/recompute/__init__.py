@@ -6,11 +6,21 @@ which reads the finished cubes and nothing else; a shared line of code would rep
 
 One subject a module: `source` (rows as delivered), `group` (who belongs to which student group), `window` (which
 outcome windows deliveries cover), `yearly` (indicators of one school year), `graduation`, `outcome` (college and
-work after an award), `cell` (counting), `compare`, `linkage` (what linkage error does to the numbers).
+work after an award), `transition` (flows between stages), `cell` (counting), `compare`, `linkage` (what linkage error
+does to the numbers).
 """
 
-from pipelines.quality.recompute.compare import compare
+from pipelines.quality.recompute.compare import compare, compare_transitions
 from pipelines.quality.recompute.linkage import linkage_effect, true_links
 from pipelines.quality.recompute.run import found_links, recompute
+from pipelines.quality.recompute.transition import recompute_transitions
 
-__all__ = ["compare", "found_links", "linkage_effect", "recompute", "true_links"]
+__all__ = [
+    "compare",
+    "compare_transitions",
+    "found_links",
+    "linkage_effect",
+    "recompute",
+    "recompute_transitions",
+    "true_links",
+]

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from pipelines.quality.recompute.cell import CELL
+from pipelines.quality.recompute.transition import TRANSITION
 from pipelines.settings import Settings
 
 KEY = [
@@ -21,6 +22,7 @@ KEY = [
     "group_code",
 ]
 VALUES = [name for name in CELL if name not in KEY]
+FLOW_KEY = [name for name in TRANSITION if name != "person_count"]
 
 
 def warehouse_cells(settings: Settings) -> pl.DataFrame:
@@ -49,17 +51,30 @@ def compare(settings: Settings, recomputed: pl.DataFrame) -> pl.DataFrame:
     return difference(warehouse_cells(settings), recomputed)
 
 
-def difference(warehouse: pl.DataFrame, recomputed: pl.DataFrame) -> pl.DataFrame:
-    """The same for two frames in the columns of `cell.CELL`."""
+def warehouse_transitions(settings: Settings) -> pl.DataFrame:
+    """cubes.cube_transition in the columns of `transition.TRANSITION`, read only."""
+    with duckdb.connect(str(settings.warehouse_file), read_only=True) as con:
+        return con.execute(f"SELECT {', '.join(TRANSITION)} FROM cubes.cube_transition").pl().cast(TRANSITION)
+
+
+def compare_transitions(settings: Settings, recomputed: pl.DataFrame) -> pl.DataFrame:
+    """Flows that differ, in the way of `compare`; person_count is the one value. No row = agreement."""
+    return difference(warehouse_transitions(settings), recomputed, FLOW_KEY, ["person_count"])
+
+
+def difference(
+    warehouse: pl.DataFrame, recomputed: pl.DataFrame, key: list[str] = KEY, values: list[str] = VALUES
+) -> pl.DataFrame:
+    """The same for two frames of the same columns: those of the key, and of the values held against each other."""
     both = warehouse.with_columns(_w=pl.lit(True)).join(
         recomputed.with_columns(_r=pl.lit(True)),
-        on=KEY,
+        on=key,
         how="full",
         suffix="_recomputed",
         coalesce=True,
         nulls_equal=True,
     )
-    unequal = [pl.when(pl.col(value).ne_missing(pl.col(f"{value}_recomputed"))).then(pl.lit(value)) for value in VALUES]
+    unequal = [pl.when(pl.col(value).ne_missing(pl.col(f"{value}_recomputed"))).then(pl.lit(value)) for value in values]
     return (
         both.with_columns(
             difference=pl.when(pl.col("_w").is_null())
@@ -69,7 +84,7 @@ def difference(warehouse: pl.DataFrame, recomputed: pl.DataFrame) -> pl.DataFram
             .otherwise(pl.concat_str(unequal, separator=";", ignore_nulls=True))
         )
         .filter(pl.col("difference") != "")
-        .rename({value: f"{value}_warehouse" for value in VALUES})
-        .select(*KEY, "difference", *(f"{v}_{side}" for v in VALUES for side in ("warehouse", "recomputed")))
-        .sort(KEY)
+        .rename({value: f"{value}_warehouse" for value in values})
+        .select(*key, "difference", *(f"{v}_{side}" for v in values for side in ("warehouse", "recomputed")))
+        .sort(key)
     )

@@ -188,15 +188,14 @@ def _named(deliveries: Deliveries, rule: dict[str, str]) -> pl.DataFrame:
 
 
 def _reporting_district(deliveries: Deliveries) -> pl.DataFrame:
-    """Whom a district describes, enrolls or graduates in a year for which it reported participations of any kind."""
+    """Whom a district describes, enrolls, names or graduates in a year for which it reported participations."""
     reported = deliveries.rows(
         "k12__program_participation", "school_year", "program_type_code", "organization_id_state", "source_detail_code"
     )
-    reporting = (
-        deliveries.with_lea(reported.with_columns(school_id_state=pl.col("organization_id_state")))
-        .select("school_year", lea_id_state=pl.coalesce("lea_id_state", "organization_id_state"))
-        .unique()
+    named = deliveries.with_lea(reported.with_columns(school_id_state=pl.col("organization_id_state"))).select(
+        "person_key", "school_year", lea_id_state=pl.coalesce("lea_id_state", "organization_id_state")
     )
+    reporting = named.select("school_year", "lea_id_state").unique()
     students = pl.concat(
         [
             deliveries.rows(collection, "school_year", "lea_id_state").select(
@@ -204,17 +203,19 @@ def _reporting_district(deliveries: Deliveries) -> pl.DataFrame:
             )
             for collection in ("k12__student", "k12__enrollment", "k12__completion")
         ]
+        + [named]
     ).unique()
     return students.join(reporting, on=["school_year", "lea_id_state"], how="semi")
 
 
 def _agency_years(deliveries: Deliveries) -> list[int]:
-    """School years for which the child welfare agency delivered."""
-    years = [
-        deliveries.rows(collection, "school_year")["period"].str.head(4).cast(pl.Int32).unique().to_list()
+    """School years for which the child welfare agency delivered, by the period of the delivery (2024 or 2023Q4)."""
+    periods = {
+        period
         for collection in ("child_welfare__client", "child_welfare__removal")
-    ]
-    return sorted({year for each in years for year in each})
+        for period in deliveries.rows(collection, "school_year")["period"].unique()
+    }
+    return sorted({int(period[:4]) + period.endswith(("Q3", "Q4")) for period in periods})
 
 
 def _reporting_agency(deliveries: Deliveries) -> pl.DataFrame:
@@ -236,10 +237,16 @@ def _reporting_agency(deliveries: Deliveries) -> pl.DataFrame:
 
 
 def _in_care(deliveries: Deliveries) -> pl.DataFrame:
-    """Children and the school years that an episode of theirs touches; an episode that lasts touches the newest too."""
+    """Children and the school years that an episode of theirs touches, whether or not the agency reported the year.
+
+    An episode is a child and a removal date; any delivery may name its end. One that lasts touches every year up to the
+    newest that the agency reported.
+    """
     newest = max(_agency_years(deliveries), default=0)
     return (
         deliveries.rows("child_welfare__removal", "removal_date", "exit_date")
+        .group_by("person_key", "removal_date")
+        .agg(pl.col("exit_date").max())
         .with_columns(
             _first=school_year_of(pl.col("removal_date")),
             _last=school_year_of(pl.col("exit_date")).fill_null(newest),

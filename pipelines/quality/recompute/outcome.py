@@ -18,25 +18,9 @@ def college_going(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
     """Graduates found enrolled in a term that touches the cohort's window, in the columns of `cell.COUNTED`."""
     graduates = first_diplomas(deliveries)
     years = graduates["cohort_year"].unique().to_list()
-    dates = {year: window(deliveries, window_code, year) for year in years}
-    closed = [year for year in years if college_covered(deliveries, *dates[year])]
-    not_enrolled = [
-        row["enrollment_status_code"]
-        for row in deliveries.policy("policy/college_enrollment_status")
-        if row["is_enrolled"] == "false"
-    ]
-    terms = deliveries.rows(
-        "postsecondary__enrollment", "is_record_found", "term_begin_date", "term_end_date", "enrollment_status_code"
-    ).filter(
-        pl.col("is_record_found").fill_null(False)
-        & ~pl.col("enrollment_status_code").is_in(not_enrolled).fill_null(False)
-    )
-    start = pl.col("cohort_year").replace_strict({y: d[0] for y, d in dates.items()}, return_dtype=pl.Date)
-    end = pl.col("cohort_year").replace_strict({y: d[1] for y, d in dates.items()}, return_dtype=pl.Date)
+    closed = [year for year in years if college_covered(deliveries, *window(deliveries, window_code, year))]
     found = (
-        graduates.select("person_key", "cohort_year")
-        .join(terms, on="person_key")
-        .filter((pl.col("term_begin_date") <= end) & (pl.coalesce("term_end_date", "term_begin_date") >= start))
+        terms_in_window(deliveries, graduates, window_code)
         .select("person_key")
         .unique()
         .with_columns(in_numerator=pl.lit(True))
@@ -47,6 +31,39 @@ def college_going(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
     return at_school_lea_state(rows, deliveries.state_id)
 
 
+def terms_in_window(deliveries: Deliveries, graduates: pl.DataFrame, window_code: str) -> pl.DataFrame:
+    """Terms of enrollment of graduates that touch their cohort's window: person_key, institution_id, term_begin_date.
+
+    graduates: person_key (unique), cohort_year. institution_id is the directory's own, null where none is named.
+    """
+    years = graduates["cohort_year"].unique().to_list()
+    dates = {year: window(deliveries, window_code, year) for year in years}
+    not_enrolled = [
+        row["enrollment_status_code"]
+        for row in deliveries.policy("policy/college_enrollment_status")
+        if row["is_enrolled"] == "false"
+    ]
+    terms = deliveries.rows(
+        "postsecondary__enrollment",
+        "is_record_found",
+        "institution_id",
+        "term_begin_date",
+        "term_end_date",
+        "enrollment_status_code",
+    ).filter(
+        pl.col("is_record_found").fill_null(False)
+        & ~pl.col("enrollment_status_code").is_in(not_enrolled).fill_null(False)
+    )
+    start = pl.col("cohort_year").replace_strict({y: d[0] for y, d in dates.items()}, return_dtype=pl.Date)
+    end = pl.col("cohort_year").replace_strict({y: d[1] for y, d in dates.items()}, return_dtype=pl.Date)
+    touching = (
+        graduates.select("person_key", "cohort_year")
+        .join(terms, on="person_key")
+        .filter((pl.col("term_begin_date") <= end) & (pl.coalesce("term_end_date", "term_begin_date") >= start))
+    )
+    return deliveries.with_institution(touching).select("person_key", "institution_id", "term_begin_date")
+
+
 def employment_after_high_school(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
     """Graduates found in wages of the window's calendar year, in the columns of `cell.COUNTED`."""
     return at_school_lea_state(_employed(deliveries, first_diplomas(deliveries), window_code), deliveries.state_id)
@@ -54,14 +71,7 @@ def employment_after_high_school(deliveries: Deliveries, window_code: str) -> pl
 
 def employment_after_college(deliveries: Deliveries, window_code: str) -> pl.DataFrame:
     """People with an award, once an institution and once in the state, from the year's last award there."""
-    awards = deliveries.with_institution(
-        deliveries.rows("postsecondary__award", "school_year", "institution_id", "award_date")
-    ).select("person_key", "institution_id", "award_date", cohort_year="school_year")
-    awards = awards.sort("award_date", nulls_last=False)
-    own = awards.drop_nulls("institution_id").unique(
-        ["person_key", "cohort_year", "institution_id"], keep="last", maintain_order=True
-    )
-    once = awards.unique(["person_key", "cohort_year"], keep="last", maintain_order=True)
+    own, once = college_awards(deliveries)
     return pl.concat(
         [
             at(_employed(deliveries, own, window_code), "institution", pl.col("institution_id")),
@@ -70,13 +80,28 @@ def employment_after_college(deliveries: Deliveries, window_code: str) -> pl.Dat
     )
 
 
+def college_awards(deliveries: Deliveries) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Last award of a school year of each person at each institution, and of each person in the state.
+
+    Both: person_key, institution_id, award_date, cohort_year.
+    """
+    awards = deliveries.with_institution(
+        deliveries.rows("postsecondary__award", "school_year", "institution_id", "award_date")
+    ).select("person_key", "institution_id", "award_date", cohort_year="school_year")
+    awards = awards.sort("award_date", nulls_last=False)
+    own = awards.drop_nulls("institution_id").unique(
+        ["person_key", "cohort_year", "institution_id"], keep="last", maintain_order=True
+    )
+    once = awards.unique(["person_key", "cohort_year"], keep="last", maintain_order=True)
+    return own, once
+
+
 def _employed(deliveries: Deliveries, awarded: pl.DataFrame, window_code: str) -> pl.DataFrame:
     """awarded (person_key, cohort_year, award_date) plus what wages say.
 
     A cohort is open until the wages of every calendar year that its awards lead to are whole.
     """
-    offset = window(deliveries, window_code, 2000)[0].year - 2000
-    awarded = awarded.with_columns(wage_year=(pl.col("award_date").dt.year() + offset))
+    awarded = awarded.with_columns(wage_year=wage_year(deliveries, window_code))
     whole = whole_wage_years(deliveries)
     open_cohorts = awarded.filter(~pl.col("wage_year").is_in(list(whole)).fill_null(False))["cohort_year"].unique()
     required = int(
@@ -106,6 +131,11 @@ def _employed(deliveries: Deliveries, awarded: pl.DataFrame, window_code: str) -
             window_open=pl.col("cohort_year").is_in(open_cohorts.to_list()),
         )
     )
+
+
+def wage_year(deliveries: Deliveries, window_code: str) -> pl.Expr:
+    """Calendar year of wages that a window asks for, from the column award_date."""
+    return pl.col("award_date").dt.year() + window(deliveries, window_code, 2000)[0].year - 2000
 
 
 def linkable_to_wages(deliveries: Deliveries) -> pl.DataFrame:

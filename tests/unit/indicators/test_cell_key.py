@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
+from datetime import datetime
 
 import duckdb
 import pandas as pd
@@ -15,6 +16,7 @@ from jinja2 import Environment
 
 from pipelines.settings import ROOT, settings
 
+DAY = "2026-11-21"  # the policies of the day are those judged
 LAST_ROW = 750  # the package's tables have this many rows and reuse the last 250 of them for larger counts
 
 
@@ -24,10 +26,16 @@ def policy_rows(name: str) -> list[dict[str, str]]:
 
 
 def macros() -> Environment:
-    """The macros of cell_key.sql, with `ref` giving the name of a table in memory."""
-    text = (ROOT / "dbt_project" / "macros" / "cell_key.sql").read_text()
+    """The macros of cell_key.sql and what they call, with `ref` giving the name of a table in memory.
+
+    `var` and `return` stand for dbt's own: the build's date is DAY, and a macro's value is its text.
+    """
+    folder = ROOT / "dbt_project" / "macros"
+    text = "".join((folder / name).read_text() for name in ("policy_in_force.sql", "cell_key.sql"))
+    given = {"ref": lambda name: name, "var": lambda name, *_: {"build_date": DAY}[name], "return": lambda value: value}
     environment = Environment()
-    environment.globals.update(environment.from_string(text, globals={"ref": lambda name: name}).module.__dict__)
+    environment.globals.update(given, run_started_at=datetime.fromisoformat(DAY))
+    environment.globals.update(environment.from_string(text).module.__dict__)
     return environment
 
 

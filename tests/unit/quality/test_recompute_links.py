@@ -7,7 +7,8 @@ import pytest
 
 from pipelines.quality.recompute import found_links, recompute, true_links
 from pipelines.quality.recompute.cell import CELL
-from pipelines.quality.recompute.compare import difference
+from pipelines.quality.recompute.compare import FLOW_KEY, difference
+from pipelines.quality.recompute.transition import TRANSITION
 
 
 def write(frame: pl.DataFrame, path) -> None:
@@ -98,3 +99,20 @@ def frame(*rows: dict) -> pl.DataFrame:
 )
 def test_missing_and_unequal_cells_are_both_differences(warehouse, recomputed, expected):
     assert difference(warehouse, recomputed)["difference"].to_list() == expected
+
+
+def test_a_flow_that_differs_by_one_person_is_found():
+    flow = {
+        "transition_code": "x", "cohort_year": 2024, "origin_type_code": "lea", "origin_code": "L1",
+        "destination_type_code": "institution", "destination_code": "U1", "person_count": 12,
+    }  # fmt: skip
+    one, more, other = (
+        pl.DataFrame([{**flow, **change}], schema=TRANSITION)
+        for change in ({}, {"person_count": 13}, {"destination_type_code": "institution_kind"})
+    )
+    assert difference(one, one, FLOW_KEY, ["person_count"]).is_empty()
+    assert difference(one, more, FLOW_KEY, ["person_count"])["difference"].to_list() == ["person_count"]
+    assert set(difference(one, other, FLOW_KEY, ["person_count"])["difference"]) == {
+        "missing_in_recomputation",
+        "missing_in_warehouse",
+    }

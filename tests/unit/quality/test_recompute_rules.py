@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.intake.views import polars_type
-from pipelines.quality.recompute import graduation, group, outcome, yearly
+from pipelines.quality.recompute import graduation, group, outcome, transition, yearly
 from pipelines.quality.recompute.cell import cells
 from pipelines.quality.recompute.source import Deliveries
 from schemas import collections
@@ -270,6 +270,59 @@ def test_a_search_before_the_end_of_the_window_leaves_it_open(deliver):
         assert outcomes(outcome.college_going(deliveries, "college_fall")) == {1: expected}
 
 
+def college(identifier: str, place: str | None = None, level: str = "institution") -> dict:
+    return {
+        "organization_id_state": identifier,
+        "organization_level_code": level,
+        "school_year": 2024,
+        "state_abbreviation": place,
+        "organization_name": identifier,
+    }
+
+
+def flows(frame: pl.DataFrame, *columns: str) -> dict[tuple, int]:
+    return {row[:-1]: row[-1] for row in frame.select(*columns, "person_count").iter_rows()}
+
+
+def test_a_graduate_flows_to_the_first_institution_and_to_its_kind(deliver):
+    def seen(person: int, month: int, institution: str, level: str | None, control: str, place: str) -> dict:
+        return {
+            **term(person, date(2024, month, 1), date(2024, 12, 20)),
+            "institution_id": institution,
+            "institution_level_code": level,
+            "institution_control_code": control,
+            "state_abbreviation": place,
+        }
+
+    given = [
+        seen(1, 9, "U1", "2-year", "public", "CO"),  # the directory says WY, and stands above what is printed
+        seen(2, 9, "U2", "less-than-2-year", "public", "WY"),
+        seen(3, 9, "U3", "4-year", "private", "CO"),
+        seen(3, 10, "U1", "2-year", "public", "CO"),
+        seen(4, 9, "U4", None, "public", "WY"),
+        {**term(6, date(2025, 6, 1), date(2025, 8, 14)), "institution_id": "U2", "school_year": 2025},
+        {**term(7, date(2025, 9, 1), date(2025, 12, 14)), "institution_id": "U2", "school_year": 2026},
+    ]
+    deliveries = deliver(
+        shared__organization=[college("SEA", "WY", "state"), college("L1", None, "lea"), college("U1", "WY")],
+        k12__completion=[graduate(person, date(2024, 5, 20)) for person in range(1, 8)],
+        postsecondary__enrollment=given,
+    )
+    found = transition.college(deliveries)
+    by_type = ("destination_type_code", "destination_code")
+    expected = {
+        ("institution", "U1"): 1,
+        ("institution", "U2"): 2,
+        ("institution", "U3"): 1,
+        ("institution", "U4"): 1,
+        ("institution_kind", "kind:public_2_year"): 3,
+        ("institution_kind", "kind:out_of_state_private_4_year"): 1,
+        ("institution_kind", "kind:not_known"): 1,
+    }
+    assert flows(found.filter(pl.col("origin_code") == "L1"), *by_type) == expected
+    assert flows(found.filter(pl.col("origin_type_code") == "state"), *by_type) == expected
+
+
 def wage(person: int, year: int, quarter: int, amount: int) -> dict:
     return {
         "record_key": person,
@@ -308,6 +361,44 @@ def test_earnings_need_four_quarters_and_nobody_without_a_number_or_in_review_co
     amounts = dict(counted.filter(pl.col("organization_level") == "state").select("person_key", "amount").iter_rows())
     assert amounts == {1: 20_300, 2: None, 3: None, 4: None, 5: None, 6: None}
     assert set(outcomes(outcome.employment_after_high_school(deliveries, "employment_year_2")).values()) == {"open"}
+
+
+def test_work_is_the_industry_of_the_employer_that_paid_most_or_none_found(deliver, home):
+    def award(person: int, institution: str, day: date) -> dict:
+        return {"record_key": person, "school_year": 2022, "institution_id": institution, "award_date": day}
+
+    def quarter(employer: int, year: int, number: int, naics: str | None) -> dict:
+        return {"employer_key": employer, "wage_year": year, "wage_quarter": number, "naics_code": naics}
+
+    paid = {1: [(30, 900), (31, 600), (31, 500)], 2: [(32, 100)], 3: [(30, 0)], 9: [(30, 1)]}
+    wages = [
+        {**wage(person, 2023, number % 4 + 1, amount), "employer_key": employer}
+        for person, jobs in paid.items()
+        for number, (employer, amount) in enumerate(jobs)
+    ] + [{**wage(9, 2023, number, 1), "employer_key": 30} for number in range(1, 5)]
+    deliveries = deliver(
+        shared__organization=[college("SEA", "WY", "state")],
+        postsecondary__award=[award(person, "U1", date(2022, 5, 20)) for person in (1, 2, 3)],
+        workforce__wage=wages,
+        workforce__employer=[
+            quarter(30, 2023, 1, "236115"),
+            quarter(31, 2022, 4, "236115"),
+            quarter(31, 2023, 1, "622110"),
+            quarter(32, 2023, 1, None),
+        ],
+    )
+    home.exchange.mkdir(parents=True)
+    pl.DataFrame({"record_key": [1, 2, 3, 9], "has_ssn": True}).write_parquet(
+        home.exchange / "brg_record_person.parquet"
+    )
+    pl.DataFrame(schema={"record_key": pl.Int64, "candidate_person_key": pl.Int64}).write_parquet(
+        home.exchange / "link_not_determined.parquet"
+    )
+    found = transition.work(deliveries)
+    expected = {("industry", "62"): 1, ("industry", "industry_not_known"): 1, ("not_found", "not_found"): 1}
+    for origin in ("institution", "state"):
+        own = found.filter(pl.col("origin_type_code") == origin)
+        assert flows(own, "destination_type_code", "destination_code") == expected, origin
 
 
 def test_a_median_is_rounded_half_up_to_the_unit():
@@ -452,6 +543,38 @@ def test_a_named_student_is_yes_a_reporting_district_says_no_and_silence_says_no
     assert group_of(deliveries, "disability", 2024, 2022, 2023, 2024)[4] == "yes"
 
 
+def test_an_episode_of_foster_care_says_yes_for_every_year_that_it_touches(deliver):
+    def episode(record: int, period: str, begin: date, end: date | None) -> dict:
+        return {
+            "record_key": record,
+            "period": period,
+            "school_year": begin.year + (begin.month >= 7),
+            "removal_date": begin,
+            "exit_date": end,
+        }
+
+    deliveries = deliver(
+        links={9: 3},
+        k12__student=[{"record_key": person, "school_year": year} for person in (1, 4) for year in range(2021, 2026)],
+        child_welfare__removal=[
+            episode(1, "2022", date(2022, 5, 1), None),
+            episode(2, "2022", date(2021, 5, 1), date(2021, 8, 1)),
+            episode(3, "2022", date(2022, 2, 1), None),
+            episode(9, "2023Q3", date(2022, 2, 1), date(2022, 6, 30)),
+        ],
+    )
+    # The agency reported 2022 and 2024: it says no in these years only, of the students whom it does not name.
+    expected = {
+        2021: {1: None, 2: "yes", 3: None, 4: None},
+        2022: {1: "yes", 2: "yes", 3: "yes", 4: "no"},
+        2023: {1: "yes", 2: None, 3: None, 4: None},
+        2024: {1: "yes", 2: None, 3: None, 4: "no"},
+        2025: {1: None, 2: None, 3: None, 4: None},
+    }
+    for year, said in expected.items():
+        assert group_of(deliveries, "foster_child_welfare", year) == said, year
+
+
 def test_thirty_days_of_one_enrollment_in_the_year_before_kindergarten_count(deliver):
     def spell(person: int, program: str, begin: date, end: date | None) -> dict:
         return {
@@ -485,6 +608,39 @@ def test_thirty_days_of_one_enrollment_in_the_year_before_kindergarten_count(del
         5: "subsidy",
         6: "not_determined",
         7: "none_found",
+    }
+
+
+def test_a_child_flows_from_its_program_to_the_district_and_to_the_state(deliver):
+    def result(person: int) -> dict:
+        return {
+            "record_key": person,
+            "school_year": 2024,
+            "assessment_code": "KRA",
+            "school_id_state": "S1",
+            "lea_id_state": "L1",
+            "performance_level_code": "Emerging Readiness",
+            "package": "readiness",
+            "birth_year": 2018,
+        }
+
+    program = {
+        "record_key": 1,
+        "school_year": 2023,
+        "program_type_code": "head_start",
+        "entry_date": date(2022, 9, 1),
+        "exit_date": date(2023, 5, 1),
+    }
+    deliveries = deliver(
+        shared__organization=[college("SEA", "WY", "state"), college("L1", None, "lea")],
+        early_childhood__kindergarten_readiness=[result(1), result(2)],
+        early_childhood__program_enrollment=[program],
+    )
+    assert flows(transition.kindergarten(deliveries), "origin_code", "destination_type_code", "destination_code") == {
+        ("head_start", "lea", "L1"): 1,
+        ("head_start", "state", "SEA"): 1,
+        ("none_found", "lea", "L1"): 1,
+        ("none_found", "state", "SEA"): 1,
     }
 
 
