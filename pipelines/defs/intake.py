@@ -1,20 +1,28 @@
 """Deliveries become accepted rows: one step a sector. Rules are in `pipelines/intake` and `schemas/`."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 
 from pipelines import planner, writer_lock
 from pipelines.defs.boundary import step
+from pipelines.intake.calendar import freshness_windows
+from pipelines.settings import settings as read_settings
 from schemas import collections
 
 BUILD = dg.AssetKey(["night", "build"])
 PLAN = dg.AssetKey(["night", "plan"])
 LANDING = dg.AssetKey(["landing", "deliveries"])
 IDENTITY_RECORD = dg.AssetKey(["vault", "identity_record"])
+FRESHNESS_WINDOWS = freshness_windows(read_settings())
 
 landing = dg.AssetSpec(LANDING, description="Deliveries as agencies sent them.", group_name="intake")
+
+
+def freshness(collection: str) -> dg.FreshnessPolicy | None:
+    """Stale once no delivery in time could explain the wait; None where the calendar register promises none."""
+    window = FRESHNESS_WINDOWS.get(collection)
+    return None if window is None else dg.FreshnessPolicy.time_window(fail_window=window)
 
 
 def accepted_key(collection: str) -> dg.AssetKey:
@@ -40,7 +48,7 @@ def sector_assets(sector: str, names: list[str]) -> dg.AssetsDefinition:
                 deps=[BUILD],
                 group_name="intake",
                 description=collections()[name].title,
-                freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=400)),
+                freshness_policy=freshness(name),
             )
             for name in names
         ],
@@ -111,3 +119,32 @@ def night_plan() -> Iterator[dg.MaterializeResult]:
         plan = planner.plan(settings)
     yield dg.MaterializeResult(asset_key=PLAN, metadata={"touched": plan.is_touched, "reason": plan.reason})
     yield dg.MaterializeResult(asset_key=IDENTITY_RECORD)
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            "delivered_in_time",
+            asset=accepted_key(name),
+            additional_deps=[PLAN],
+            description="Every delivery that the calendar register expects by today has come and was taken in.",
+        )
+        for name in collections()
+    ],
+)
+def deliveries_in_time() -> Iterator[dg.AssetCheckResult]:
+    """A night makes every collection anew, new deliveries or none: whether they came is a check of its own."""
+    from pipelines.quality import check_result
+
+    with step("deliveries in time") as settings:
+        rows = check_result.read(settings, planner.current_build(settings)).filter(layer="intake", status="fail")
+        late = dict(rows["check_id"].value_counts().iter_rows())
+        for name in collections():
+            count = late.get(f"intake.{name}.delivered", 0)
+            yield dg.AssetCheckResult(
+                asset_key=accepted_key(name),
+                check_name="delivered_in_time",
+                passed=count == 0,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"submitters and years late": count},
+            )

@@ -16,7 +16,7 @@ from pipelines.demo_state.geography import LAST_YEAR
 from pipelines.errors import MissingFileError, P20wError
 from pipelines.settings import Settings
 
-FAULTS = ("late_file", "duplicate_delivery", "shifted_columns", "district_missing")
+FAULTS = ("late_file", "duplicate_delivery", "shifted_columns", "district_missing", "preliminary")
 REPEATED_ROWS = 20
 NEWEST = str(LAST_YEAR)
 
@@ -40,7 +40,8 @@ def plant(settings: Settings, fault: str) -> Planted:
     late_file: the newest state assessment is not there. duplicate_delivery: the newest readiness files come once more,
     unchanged, and the first district's newest enrollment file repeats its first 20 rows at its end. shifted_columns:
     in the last district but one's newest enrollment file every value stands one column to the right of its header.
-    district_missing: the newest annual collection of the last district is not there.
+    district_missing: the newest annual collection of the last district is not there. preliminary: the newest annual
+    collection of the first district comes without its certification.
     Raises ValueError for another name and FileNotFoundError when the file to spoil, or the truth, is not there.
     """
     if fault == "late_file":
@@ -51,6 +52,8 @@ def plant(settings: Settings, fault: str) -> Planted:
         return _duplicate(settings)
     if fault == "shifted_columns":
         return _shift(settings)
+    if fault == "preliminary":
+        return _uncertify(settings)
     raise P20wError(f"Unknown fault {fault}: choose from {', '.join(FAULTS)}.")
 
 
@@ -62,14 +65,11 @@ def _districts(settings: Settings) -> list[str]:
 
 
 def _remove(settings: Settings, fault: str, submitter: str, package: str) -> Planted:
-    period = NEWEST
-    truth = pl.read_parquet(_truth(settings))
-    gone = (pl.col("submitter") == submitter) & (pl.col("package") == package) & (pl.col("period") == period)
-    records = truth.filter(gone).height
-    shutil.rmtree(settings.landing / submitter / package / period, ignore_errors=True)
+    records = _records(settings, submitter, package)
+    shutil.rmtree(settings.landing / submitter / package / NEWEST, ignore_errors=True)
     if records:
-        _save(settings, truth.filter(~gone))
-    return Planted(fault, submitter, package, period, "", records)
+        _save(settings, _truth(settings).filter(~_newest(submitter, package)))
+    return Planted(fault, submitter, package, NEWEST, "", records)
 
 
 def _duplicate(settings: Settings) -> Planted:
@@ -83,10 +83,8 @@ def _duplicate(settings: Settings) -> Planted:
     repeated = lines[1 : 1 + REPEATED_ROWS]
     if lines[-len(repeated) :] != repeated:
         _replace(path, b"".join([*lines, *repeated]))
-        truth = pl.read_parquet(_truth(settings))
-        here = truth.filter(
-            (pl.col("submitter") == lea) & (pl.col("period") == period) & (pl.col("file_name") == "enrollment.csv")
-        )
+        truth = _truth(settings)
+        here = truth.filter(_newest(lea, "k12_annual") & (pl.col("file_name") == "enrollment.csv"))
         extra = here.filter(pl.col("source_row") <= len(repeated)).with_columns(pl.col("source_row") + len(lines) - 1)
         _save(settings, pl.concat([truth, extra]))
     return Planted("duplicate_delivery", lea, "k12_annual", period, "enrollment.csv", len(repeated))
@@ -103,16 +101,34 @@ def _shift(settings: Settings) -> Planted:
     return Planted("shifted_columns", lea, "k12_annual", period, "enrollment.csv", len(rows))
 
 
-def _truth(settings: Settings) -> Path:
+def _uncertify(settings: Settings) -> Planted:
+    lea = _districts(settings)[0]
+    records = _records(settings, lea, "k12_annual")
+    (settings.landing / lea / "k12_annual" / NEWEST / "certification.json").unlink(missing_ok=True)
+    return Planted("preliminary", lea, "k12_annual", NEWEST, "", records)
+
+
+def _newest(submitter: str, package: str) -> pl.Expr:
+    """Whether a row of the truth belongs to the newest delivery of a package."""
+    return (pl.col("submitter") == submitter) & (pl.col("package") == package) & (pl.col("period") == NEWEST)
+
+
+def _records(settings: Settings, submitter: str, package: str) -> int:
+    found = _truth(settings).filter(_newest(submitter, package)).select(pl.len()).collect(engine="streaming")
+    return int(found.item())
+
+
+def _truth(settings: Settings) -> pl.LazyFrame:
+    """The truth of every row, read as it is needed: that of a large state does not fit in memory."""
     path = settings.truth / "record_truth.parquet"
     if not path.exists():
         raise MissingFileError(f"{path} is not there: make the synthetic state before a fault is planted in it.")
-    return path
+    return pl.scan_parquet(path)
 
 
-def _save(settings: Settings, truth: pl.DataFrame) -> None:
+def _save(settings: Settings, truth: pl.LazyFrame) -> None:
     temporary = settings.truth / "record_truth.parquet.new"
-    truth.write_parquet(temporary)
+    truth.sink_parquet(temporary, compression="zstd")
     os.replace(temporary, settings.truth / "record_truth.parquet")
 
 

@@ -1,13 +1,16 @@
 """When which delivery is due, and what is expected, received, late, rejected or certified today.
 
 What belongs here: the calendar register's rules and the status of each expected delivery. What does not: taking
-deliveries in (run) and deciding what lateness does to a release.
+deliveries in (run) and deciding what lateness, or data that nobody certified, does to a release.
 
 Which deliveries are expected: a line of `collection_calendar.csv` applies to an installation once its submitter has
 a folder for the package in landing (the account that an agency gets), or has ever delivered it. From the first
 period that anybody delivered (or the register's `first_period`) to the newest one that has opened, every period is
 expected. `every_lea` stands for each local education agency in the organization directory of that school year, once
 any of them has delivered the package.
+
+Which deliveries are certified: those of a line with `certified_due`. Where it is empty, as for wages and for the
+answers of a college search, nobody certifies the package, and what came last is all that there will be.
 """
 
 from __future__ import annotations
@@ -46,10 +49,34 @@ class CalendarRule:
     grace_days: int
     certified_due: str
 
+    def is_for(self, submitter: str, package: str) -> bool:
+        """Whether the line speaks of this submitter's deliveries of the package."""
+        is_sender = submitter.startswith(LEA_PREFIX) if self.submitter == EVERY_LEA else submitter == self.submitter
+        return is_sender and package == self.package
+
+    def certification_day(self, end: date) -> date | None:
+        """The day by which data of a period that ends on `end` are to be certified; None where nobody certifies."""
+        return resolve_date(self.certified_due, end) if self.certified_due else None
+
+    def longest_wait(self) -> timedelta:
+        """The longest time between two deliveries in time: one on the day its period opens, the next on its last day
+        of grace. Taken over ten years, as quarters and years differ in length.
+        """
+        period = "2021" if self.period_rule == "school_year" else "2021Q1"
+        waits = []
+        while (end := period_end(period)).year <= 2031:
+            period = next_period(period)
+            last = resolve_date(self.due, period_end(period)) + timedelta(days=self.grace_days)
+            waits.append(last - resolve_date(self.opens, end))
+        return max(waits)
+
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One expected or delivered (submitter, package, period) and where it stands on a day."""
+    """One expected or delivered (submitter, package, period) and where it stands on a day.
+
+    has_news: a delivery is in use, but a later one was refused, or it should have been certified by now.
+    """
 
     submitter: str
     package: str
@@ -64,6 +91,7 @@ class StatusRow:
     received_build: str | None
     message: str
     is_overdue: bool = False
+    has_news: bool = False
 
     @property
     def is_late(self) -> bool:
@@ -130,6 +158,20 @@ def next_period(period: str) -> str:
     return str(int(period) + 1)
 
 
+def freshness_windows(settings: Settings) -> dict[str, timedelta]:
+    """Collection → how long it may go without a delivery before it is stale, by the register's lines that feed it.
+
+    The most frequent of its packages counts. A collection that no line promises has no window.
+    """
+    rules = read_calendar(settings)
+    windows: dict[str, timedelta] = {}
+    for package, lines in packages(settings).items():
+        for wait in (rule.longest_wait() for rule in rules if rule.package == package):
+            for line in lines:
+                windows[line.collection] = min(wait, windows.get(line.collection, wait))
+    return windows
+
+
 def status(settings: Settings, today: date) -> list[StatusRow]:
     """Where every expected and every delivered (submitter, package, period) stands on `today`, in a fixed order."""
     delivered = _delivered(settings)
@@ -154,17 +196,19 @@ def _row(place, rule, line, is_waiting, today, feeds) -> StatusRow:
     if rule is not None and end is not None:
         opens, due = resolve_date(rule.opens, end), resolve_date(rule.due, end)
         late_after = due + timedelta(days=rule.grace_days)
-        certified_due = resolve_date(rule.certified_due, end) if rule.certified_due else None
+        certified_due = rule.certification_day(end)
     past = late_after is not None and today > late_after
-    overdue, build = False, None
+    overdue, has_news, build = False, False, None
     if line is not None and line["is_in_use"]:
         status = "certified" if line["certification"] == "certified" else "received"
         build = line["received_build"]
         message = f"{line['accepted_files']} of {line['files']} files accepted."
         if line["newest_refused"]:
+            has_news = True
             message += f" A later delivery was refused, so this one stays in use: {line['reason']}"
         if status == "received" and certified_due is not None and today > certified_due:
-            message += f" Certified data were due on {certified_due}."
+            message += f" Certified data were due on {certified_due}. Ask {submitter} to certify it."
+            has_news = True
     elif line is not None:
         status, overdue = "rejected", past
         message = f"Refused: {line['reason']} Correct it and send it again."
@@ -189,6 +233,7 @@ def _row(place, rule, line, is_waiting, today, feeds) -> StatusRow:
         build,
         message,
         overdue,
+        has_news,
     )
 
 
@@ -232,8 +277,7 @@ def _waiting(settings: Settings) -> set[tuple[str, str, str]]:
 def _expected_periods(settings, rule, known, accounts, today) -> list[tuple[str, str]]:
     """The (submitter, period) pairs that one line of the register expects by `today`."""
     is_every_lea = rule.submitter == EVERY_LEA
-    senders = {s for s, package in accounts if package == rule.package}
-    senders = {s for s in senders if s.startswith(LEA_PREFIX) if is_every_lea} or senders & {rule.submitter}
+    senders = {submitter for submitter, package in accounts if rule.is_for(submitter, package)}
     if not senders:
         return []
     periods = [p for s, package, p in known if package == rule.package and s in senders and period_end(p)]
@@ -274,7 +318,8 @@ def _directory_leas(settings: Settings) -> dict[int, set[str]]:
 def print_status(settings: Settings, today: date) -> int:
     """Print what is expected, received, late, rejected and certified; returns 1 when anything is late, else 0.
 
-    Deliveries that are in are counted by submitter and package; every other one has a line of its own.
+    Deliveries that are in are counted by submitter and package. Every other one has a line of its own, and so has one
+    of which a later delivery was refused or that should have been certified by now.
     """
     rows = status(settings, today)
     if not rows:
@@ -282,12 +327,12 @@ def print_status(settings: Settings, today: date) -> int:
         return 0
     done: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
-        if row.status in ("received", "certified") and "later delivery" not in row.message:
+        if row.status in ("received", "certified") and not row.has_news:
             done[(row.submitter, row.package, row.status)] += 1
     for (submitter, package, state), count in sorted(done.items()):
         print(f"{state:<10}{submitter} {package}: {count} period{'s' if count > 1 else ''}")
     for row in rows:
-        if row.status not in ("received", "certified") or "later delivery" in row.message:
+        if row.status not in ("received", "certified") or row.has_news:
             print(f"{row.status:<10}{row.submitter} {row.package} {row.period}: {row.message}")
     late = sum(row.is_late for row in rows)
     print(f"On {today}: {late or 'no'} delivery is late." if late <= 1 else f"On {today}: {late} deliveries are late.")

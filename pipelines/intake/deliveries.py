@@ -21,6 +21,7 @@ import polars as pl
 from pipelines.settings import Settings
 
 CERTIFICATION_FILE = "certification.json"
+CERTIFICATION_NOTE = '{"status": "certified", "by": "name of the officer", "on": "YYYY-MM-DD"}'
 RECEIVED_FOLDER = ".received"
 # Names under which transfer programs write a file that is not whole yet.
 UNFINISHED_SUFFIXES = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
@@ -177,7 +178,6 @@ def read_certification(folder: Path) -> Certification:
     path = folder / CERTIFICATION_FILE
     if not path.exists():
         return Certification()
-    wanted = '{"status": "certified", "by": "name of the officer", "on": "YYYY-MM-DD"}'
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         status = content["status"]
@@ -188,7 +188,7 @@ def read_certification(folder: Path) -> Certification:
         return Certification("certified", str(content["by"]).strip(), date.fromisoformat(content["on"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return Certification(
-            problem=f"{CERTIFICATION_FILE} cannot be read as {wanted}: the delivery counts as preliminary. "
+            problem=f"{CERTIFICATION_FILE} cannot be read as {CERTIFICATION_NOTE}: the delivery counts as preliminary. "
             "Send the delivery again with a corrected note."
         )
 

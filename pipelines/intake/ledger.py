@@ -166,9 +166,7 @@ def ledger_balances(settings: Settings) -> list[str]:
     """
     ledger = read(settings)
     violations = []
-    counted = ledger.filter(pl.col("status").is_in(TAKEN)).with_columns(
-        accounted=pl.sum_horizontal(COUNTS)
-    )
+    counted = ledger.filter(pl.col("status").is_in(TAKEN)).with_columns(accounted=pl.sum_horizontal(COUNTS))
     for row in counted.filter(pl.col("accounted").ne_missing(pl.col("delivered_count"))).iter_rows(named=True):
         parts = ", ".join(f"{row[name]} {name.removesuffix('_count').replace('_', ' ')}" for name in COUNTS)
         violations.append(

@@ -13,8 +13,13 @@ from fnmatch import fnmatchcase
 import polars as pl
 
 from pipelines.intake import agreements, ledger
-from pipelines.intake.calendar import period_school_year, status
-from pipelines.intake.deliveries import read_certification, received_folder
+from pipelines.intake.calendar import period_end, period_school_year, read_calendar, status
+from pipelines.intake.deliveries import (
+    CERTIFICATION_FILE,
+    CERTIFICATION_NOTE,
+    read_certification,
+    received_folder,
+)
 from pipelines.intake.packages import packages
 from pipelines.settings import Settings
 from schemas import collections
@@ -42,7 +47,8 @@ def intake_results(settings: Settings, today: date) -> tuple[list[dict], dict]:
     calendar, missing = _calendar_rows(settings, today)
     files = _file_rows(settings, book)
     rows = [*shares, *_rule_rows(settings, places), *calendar, *files]
-    rows += _certification_rows(settings, in_use)
+    rows += _certified_rows(settings, in_use)
+    rows += _note_rows(settings, in_use)
     rows += _agreement_rows(settings, in_use, today)
     rows += _balance_rows(settings, in_use)
     state = {
@@ -286,7 +292,59 @@ def _file_rows(settings: Settings, book: pl.DataFrame) -> list[dict]:
     return rows
 
 
-def _certification_rows(settings: Settings, in_use: pl.DataFrame) -> list[dict]:
+def _certified_rows(settings: Settings, in_use: pl.DataFrame) -> list[dict]:
+    """One failing row per collection, submitter and school year of which a delivery in use is only preliminary; one
+    row for every other collection in use.
+
+    The calendar register says whether a package is certified at all: with an empty `certified_due`, or without a line
+    (a third party's files), nobody certifies it and the check does not apply. The row does not depend on the day:
+    preliminary data are no basis of an official number before certified ones are due either. It is no error: what
+    reads the latest delivery goes on, and the gate holds only indicators that read certified ones.
+    """
+    rules = [rule for rule in read_calendar(settings) if rule.certified_due]
+    delivered = in_use.with_columns(pl.col("collection").str.split(";")).explode("collection")
+    delivered = delivered.select("collection", "submitter", "package", "period", "certification").unique()
+    certified: dict[str, set[str]] = {}
+    preliminary: dict[tuple[str, str, int | None], list[str]] = {}
+    for name, submitter, package, period, certification in delivered.sort(delivered.columns).iter_rows():
+        if not name:
+            continue
+        packages_of = certified.setdefault(name, set())
+        rule = next((rule for rule in rules if rule.is_for(submitter, package)), None)
+        if rule is None:
+            continue
+        packages_of.add(package)
+        if certification != "certified":
+            end = period_end(period)
+            due = f" (to be certified by {rule.certification_day(end)})" if end else ""
+            preliminary.setdefault((name, submitter, period_school_year(period)), []).append(f"{package} {period}{due}")
+    rows = []
+    for (name, submitter, year), periods in preliminary.items():
+        message = (
+            f"{name} from {submitter}: the delivery in use of {', '.join(periods)} is preliminary. {submitter} must "
+            f"certify it: send it again with a file {CERTIFICATION_FILE} that reads {CERTIFICATION_NOTE}. Until then "
+            "the official numbers that read it wait."
+        )
+        rows.append(_certified(name, "fail", message, submitter=submitter, school_year=year))
+    failed = {name for name, _, _ in preliminary}
+    for name, packages_of in sorted(certified.items()):
+        if not packages_of:
+            message = f"{name}: nobody certifies its deliveries; the calendar register gives no day for it."
+            rows.append(_certified(name, "not_applicable", message))
+        elif name not in failed:
+            message = f"{name}: every delivery of {', '.join(sorted(packages_of))} in use is certified."
+            rows.append(_certified(name, "pass", message))
+    return rows
+
+
+def _certified(name: str, status: str, message: str, **who) -> dict:
+    count = {"failing_count": int(status == "fail"), "total_count": int(status != "not_applicable")}
+    check_id = f"intake.{name}.certified"
+    return _row(check_id, "conformance", "warn", status, collection=name, message=message, **count, **who)
+
+
+def _note_rows(settings: Settings, in_use: pl.DataFrame) -> list[dict]:
+    """One row per delivery in use whose certification note cannot be read."""
     rows = []
     for delivery_id, submitter, package, period in (
         in_use.select("delivery_id", "submitter", "package", "period").unique().sort("submitter", "package", "period")

@@ -1,12 +1,15 @@
 """The calendar: what is expected, received, late, rejected and certified on a day."""
 
+import csv
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from pipelines.intake import calendar
 from pipelines.intake.run import finish_intake, run_intake
+from pipelines.settings import ROOT
+from schemas import collections
 
 TODAY = date(2026, 11, 21)
 
@@ -118,3 +121,75 @@ def test_a_calendar_line_that_cannot_be_used_is_named(home):
     path.write_text(path.read_text().replace("08-31", "end of August"))
     with pytest.raises(ValueError, match="line 3 .*k12_annual.*due must be"):
         calendar.read_calendar(home)
+
+
+def a_line(home, of, **changes):
+    """Change the lines of one package in the calendar register of the home."""
+    path = home.seeds / "registers" / "collection_calendar.csv"
+    with path.open(newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    lines = [line | changes if line["package"] == of else line for line in lines]
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def test_a_collection_is_stale_once_no_delivery_in_time_explains_the_wait(home):
+    # Sent on the first day, July 1, 2023; the next one at the latest on August 10, 2024, of a leap year.
+    a_line(home, "directory", opens="+1", due="07-31", grace_days="10")
+    assert calendar.freshness_windows(home)["shared__organization"] == date(2024, 8, 10) - date(2023, 7, 1)
+    # Sent on April 1; the next quarter ends on June 30 and is in by July 30. July to September are as long; the
+    # others are shorter, so that 92 days and 30 more make the longest wait, less the day on which it opens.
+    a_line(home, "wages", opens="+1", due="+20", grace_days="10")
+    assert calendar.freshness_windows(home)["workforce__wage"] == timedelta(days=92 + 30 - 1)
+
+
+def test_of_several_packages_the_most_frequent_one_sets_the_window(home):
+    before = calendar.freshness_windows(home)["postsecondary__award"]
+    a_line(home, "nsc_return", period_rule="quarter", due="+30", grace_days="0")
+    window = calendar.freshness_windows(home)["postsecondary__award"]
+    assert window < timedelta(days=130) < before
+    a_line(home, "nsc_return", package="another")
+    assert calendar.freshness_windows(home)["postsecondary__award"] == before
+
+
+def test_every_asset_of_a_collection_is_as_fresh_as_the_register_asks():
+    from pipelines.defs import intake
+
+    with (ROOT / "seeds" / "registers" / "collection_calendar.csv").open(newline="") as handle:
+        promised = {line["package"]: line["period_rule"] for line in csv.DictReader(handle)}
+    with (ROOT / "seeds" / "registers" / "package.csv").open(newline="") as handle:
+        fed = [(line["collection"], promised.get(line["package"])) for line in csv.DictReader(handle)]
+    at_least = {"school_year": 366, "quarter": 92}
+    for collection in {name for name, _ in fed}:
+        spans = [at_least[rule] for name, rule in fed if name == collection and rule]
+        policy = intake.freshness(collection)
+        if not spans:
+            assert policy is None
+            continue
+        days = policy.fail_window.to_timedelta() / timedelta(days=1)
+        # One period from delivery to delivery, and less than a second one to send it in.
+        assert min(spans) < days < 2 * min(spans) + 14, collection
+    specs = {spec.key: spec.freshness_policy for spec in intake.intake_k12.specs}
+    assert specs[intake.accepted_key("k12__enrollment")] == intake.freshness("k12__enrollment")
+
+
+def test_a_collection_of_which_a_delivery_is_late_fails_its_check_for_those_who_run_the_night(
+    home, landing, monkeypatch
+):
+    from pipelines import planner
+    from pipelines.defs import boundary, intake
+
+    landing.directory(2026, ["001", "002"])
+    landing.enrollment("001", 2026)
+    build = planner.begin(home)
+    run_intake(home, build, today=TODAY)
+    finish_intake(home, build, TODAY)
+    monkeypatch.setattr(boundary, "settings", lambda: home)
+    found = {result.asset_key.path[-1]: result for result in intake.deliveries_in_time()}
+    assert set(found) == set(collections())
+    # District 002 sent nothing; whatever its package feeds is late, and nothing else.
+    with (ROOT / "seeds" / "registers" / "package.csv").open(newline="") as handle:
+        fed = {line["collection"] for line in csv.DictReader(handle) if line["package"] == "k12_annual"}
+    assert {name for name, result in found.items() if not result.passed} == fed

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.intake import deliveries, ledger, run, views
+from pipelines.intake import deliveries, keying, ledger, run, views
 from pipelines.intake.run import run_intake
 from schemas import collections
 
@@ -286,7 +286,7 @@ def test_rows_without_an_identifier_are_never_one_person():
         _file_name=pl.lit("f"),
         source_row=pl.Series([1, 2]),
     )
-    frame = run._identifiers(collection, rows)
+    frame = keying.identifiers(collection, rows)
     assert frame["local_id"].n_unique() == 2
     assert frame["local_id_issuer"].unique().to_list() == ["row_without_identifier"]
 
