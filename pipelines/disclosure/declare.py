@@ -9,6 +9,9 @@ Every cell has a denominator D (who is counted), a numerator N and a complement 
 for D and for N, hence for C. The residual is 0 where levels or groups add up, else a constant that the reader is
 assumed to know (a student counted at two schools, a school outside every LEA). A nesting says that the people of the
 inner cell are people of the outer one; outer minus inner is a number of people that nobody publishes.
+An overlap says that the D of one indicator counts, but for a few, the people in the N of another: graduates in time
+against recipients of a diploma of that year. Who is only on one side follows from no equation, as the few on the other
+side are not known; yet a reader who takes them for none would read a small group, so the difference is guarded.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from pipelines.disclosure.linked import NESTING, OVERLAP, codes
 from pipelines.errors import P20wError
 
 ALL = "all"
 # A parent comes before its members in every order we print or break ties by.
 LEVEL_RANK = {"state": 0, "lea": 1, "institution": 2, "provider": 2, "school": 2}
 FAMILY = ["indicator_code", "subject_code", "cohort_year"]
+# The same place in another indicator of the same cohort.
+PLACE = ["subject_code", "cohort_year", "organization_key", "breakdown_code", "group_code"]
 CELL = [*FAMILY, "organization_key", "breakdown_code", "group_code"]
 
 
@@ -57,6 +63,17 @@ class Nesting:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """The D of cell `whole` (pairs,) counts mostly the people in the N of cell `part` (pairs,); neither contains."""
+
+    whole: np.ndarray
+    part: np.ndarray
+
+
+NO_OVERLAP = Overlap(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+
+@dataclass(frozen=True)
 class Declaration:
     """Cells in canonical order with their exact counts, and what ties them together.
 
@@ -67,6 +84,7 @@ class Declaration:
     cells: pl.DataFrame
     relation: Relation
     nesting: Nesting
+    overlap: Overlap
     problem: list[dict[str, str]]
 
     @property
@@ -85,7 +103,8 @@ def declare(
 
     cube: the columns of cubes.cube_indicator, official indicators with a closed window only.
     organization: organization_key, organization_level, organization_id_state, lea_key (of schools).
-    group: breakdown_code, group_code. indicator: indicator_code, breakdowns, attribution, nested_in (register).
+    group: breakdown_code, group_code. indicator: indicator_code, breakdowns, attribution, nested_in,
+    numerator_overlaps (register).
     Raises ValueError when a cell appears twice, has no directory entry, or counts more in N than in D.
     """
     cells = _cells(cube, organization, group, indicator)
@@ -97,13 +116,17 @@ def declare(
     ]
     nesting, equal = _nesting(cells, indicator)
     relation = _assemble([*parts, equal], cells)
-    return Declaration(cells, relation, nesting, problem)
+    return Declaration(cells, relation, nesting, _overlap(cells, indicator), problem)
 
 
 def from_table(
-    cells: pl.DataFrame, sums: list[tuple[int, list[int]]], nestings: list[tuple[int, int]] | None = None
+    cells: pl.DataFrame,
+    sums: list[tuple[int, list[int]]],
+    nestings: list[tuple[int, int]] | None = None,
+    overlaps: list[tuple[int, int]] | None = None,
 ) -> Declaration:
-    """A declaration written by hand: cells with denominator_count and numerator_count, sums (parent, members) by row.
+    """A declaration written by hand: cells with denominator_count and numerator_count, sums (parent, members),
+    nestings (outer, inner) and overlaps (whole, part) by row.
 
     For linked tables that are not organization x group, such as the ones agencies send to have checked.
     """
@@ -127,7 +150,8 @@ def from_table(
         np.ones(len(pairs), dtype=bool),
     )
     part = members.with_columns(kind=pl.lit("sum"), in_numerator=pl.lit(True))
-    return Declaration(frame, _assemble([part], frame), nesting, [])
+    whole_part = np.array(overlaps or np.zeros((0, 2)), dtype=np.int64)
+    return Declaration(frame, _assemble([part], frame), nesting, Overlap(whole_part[:, 0], whole_part[:, 1]), [])
 
 
 # --- cells ------------------------------------------------------------------------------------------------
@@ -394,9 +418,7 @@ def nested_pairs(indicator: pl.DataFrame) -> list[tuple[str, str]]:
 
     Raises ValueError where indicators are nested in a circle.
     """
-    direct: dict[str, set[str]] = {}
-    for row in indicator.select("indicator_code", "nested_in").to_dicts():
-        direct[row["indicator_code"]] = {part.strip() for part in (row["nested_in"] or "").split(";") if part.strip()}
+    direct = {row["indicator_code"]: set(codes(row, NESTING)) for row in indicator.to_dicts()}
 
     def outer(code: str, path: tuple[str, ...]) -> set[str]:
         if code in path:
@@ -414,11 +436,10 @@ def _nesting(cells: pl.DataFrame, indicator: pl.DataFrame) -> tuple[Nesting, pl.
 
     Raises ValueError where an inner cell is larger than its outer one: then the declaration is wrong.
     """
-    key = ["subject_code", "cohort_year", "organization_key", "breakdown_code", "group_code"]
     parts = []
     for outer_code, inner_code in nested_pairs(indicator):
         outer, inner = (
-            cells.filter(pl.col("indicator_code") == code).select(*key, name, d, n)
+            cells.filter(pl.col("indicator_code") == code).select(*PLACE, name, d, n)
             for code, name, d, n in (
                 (
                     outer_code,
@@ -434,7 +455,7 @@ def _nesting(cells: pl.DataFrame, indicator: pl.DataFrame) -> tuple[Nesting, pl.
                 ),
             )
         )
-        pair = inner.join(outer, on=key)
+        pair = inner.join(outer, on=PLACE)
         if not pair.height:
             continue
         if pair.filter((pl.col("inner_n") > pl.col("outer_n")) | (pl.col("inner_d") > pl.col("outer_d"))).height:
@@ -451,3 +472,22 @@ def _nesting(cells: pl.DataFrame, indicator: pl.DataFrame) -> tuple[Nesting, pl.
         tie=pl.int_range(pl.len()), parent="outer", member="inner", kind=pl.lit("same"), in_numerator=pl.lit(False)
     )
     return nesting, equal
+
+
+def _overlap(cells: pl.DataFrame, indicator: pl.DataFrame) -> Overlap:
+    """Cells of the same place and cohort of indicators that the register declares as overlapping."""
+    code = cells["indicator_code"]
+    known = set(indicator["indicator_code"].to_list())
+    parts = [pl.DataFrame(schema={"whole": pl.Int64, "part": pl.Int64})]
+    for row in indicator.sort("indicator_code").to_dicts():
+        for other in codes(row, OVERLAP):
+            if other not in known:
+                raise P20wError(
+                    f"indicator.csv: numerator_overlaps of {row['indicator_code']} names '{other}', which is no "
+                    "official indicator. Correct the code."
+                )
+            part = cells.filter(code == row["indicator_code"]).select(*PLACE, part="cell")
+            whole = cells.filter(code == other).select(*PLACE, whole="cell")
+            parts.append(part.join(whole, on=PLACE).select("whole", "part"))
+    pair = pl.concat(parts).sort("whole", "part")
+    return Overlap(pair["whole"].to_numpy(), pair["part"].to_numpy())

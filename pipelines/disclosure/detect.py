@@ -23,7 +23,7 @@ from scipy.optimize import linprog
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import lsmr
 
-from pipelines.disclosure.declare import Nesting, Relation
+from pipelines.disclosure.declare import NO_OVERLAP, Nesting, Overlap, Relation
 from pipelines.errors import P20wError
 
 UNKNOWN = -1
@@ -53,7 +53,9 @@ class Published:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a reader can learn. variable: d, n, c or x (difference of a nesting). cell: where to hide more."""
+    """One thing a reader can learn. variable: d, n, c, or xd, xn (difference of a pair). cell, other: where to hide
+    more (other is -1 where one cell is enough).
+    """
 
     rule: str
     variable: str
@@ -79,6 +81,7 @@ def detect(
     nesting: Nesting,
     minimum_count: int,
     interval_width: int,
+    overlap: Overlap = NO_OVERLAP,
     programs: bool = True,
     block_limit: int = 3_000,
     single_limit: int = 3_000,
@@ -93,7 +96,7 @@ def detect(
     `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time.
     """
     clean = set() if clean is None else clean
-    system = _System(published, relation, nesting, minimum_count, interval_width)
+    system = _System(published, relation, nesting, overlap, minimum_count, interval_width)
     result = Detection(hidden_count=int((published.n == UNKNOWN).sum()))
     result.findings += system.residuals()
     result.findings += system.narrow(*system.propagate(), "bounds")
@@ -108,10 +111,12 @@ def detect(
 
 
 class _System:
-    """The reader's unknowns and equations. Variables: D, N and C of hidden cells, X of nestings."""
+    """The reader's unknowns and equations. Variables: D, N and C of hidden cells, X of nestings and overlaps."""
 
-    def __init__(self, published: Published, relation: Relation, nesting: Nesting, n_min: int, width: int):
-        self.published, self.relation, self.nesting = published, relation, nesting
+    def __init__(
+        self, published: Published, relation: Relation, nesting: Nesting, overlap: Overlap, n_min: int, width: int
+    ):
+        self.published, self.relation, self.nesting, self.overlap = published, relation, nesting, overlap
         self.n_min, self.width = n_min, width
         cells = len(published.d)
         self.hidden_d = published.d == UNKNOWN
@@ -142,7 +147,7 @@ class _System:
         self.row_count = 0
         self._relation_rows()
         self._identity_rows(at_d)
-        self._nesting_rows()
+        self._difference_rows()
         self._finish()
 
     # --- equations ----------------------------------------------------------------------------------------
@@ -201,32 +206,38 @@ class _System:
         value = np.concatenate([np.ones(count), -np.ones(2 * count)])
         self._add(row, column, value, np.zeros(count), "identity", at_d)
 
-    def _nesting_rows(self) -> None:
-        """outer - inner - X = 0 with X >= 0, for N and, where denominators nest too, for D."""
-        everywhere = np.ones(len(self.nesting.outer), dtype=bool)
+    def _difference_rows(self) -> None:
+        """X = outer - inner of every pair: N of a nesting and, where denominators nest too, D, with X >= 0; and D of
+        an overlap minus N, of either sign.
+        """
+        nesting, both = self.nesting, self.nesting.in_denominator
+        d, n = (self.var_d, self.published.d), (self.var_n, self.shown_n)
         self.x_pair: list[tuple[int, str]] = []
-        for kind, variable, shown, which in (
-            ("n", self.var_n, self.shown_n, everywhere),
-            ("d", self.var_d, self.published.d, self.nesting.in_denominator),
+        for kind, outer, inner, (outer_of, outer_shown), (inner_of, inner_shown), least in (
+            ("n", nesting.outer, nesting.inner, n, n, 0.0),
+            ("d", nesting.outer[both], nesting.inner[both], d, d, 0.0),
+            ("dn", self.overlap.whole, self.overlap.part, d, n, -ANYTHING),
         ):
-            ids = np.flatnonzero(which)
-            outer, inner = self.nesting.outer[ids], self.nesting.inner[ids]
+            ids = np.arange(len(outer))
             first = len(self.low)
             number = np.arange(len(ids))
             row, column, value = [number], [first + number], [-np.ones(len(ids))]
             right = np.zeros(len(ids))
-            for cell, sign in ((outer, 1.0), (inner, -1.0)):
+            for cell, sign, variable, shown in (
+                (outer, 1.0, outer_of, outer_shown),
+                (inner, -1.0, inner_of, inner_shown),
+            ):
                 open_ = variable[cell] >= 0
                 row.append(number[open_])
                 column.append(variable[cell[open_]])
                 value.append(np.full(open_.sum(), sign))
                 right -= np.where(open_, 0, sign * shown[cell])
             self._add(np.concatenate(row), np.concatenate(column), np.concatenate(value), right, "nested " + kind, ids)
-            self.low = np.concatenate([self.low, np.zeros(len(ids))])
+            self.low = np.concatenate([self.low, np.full(len(ids), least)])
             self.high = np.concatenate([self.high, np.full(len(ids), ANYTHING)])
             self.cell_of = np.concatenate([self.cell_of, outer])
             self.kind_of = np.concatenate([self.kind_of, np.full(len(ids), "x")])
-            self.x_pair += [(int(i), kind) for i in ids]
+            self.x_pair += [(int(cell), kind) for cell in inner]
 
     def _finish(self) -> None:
         self.row = np.concatenate(self._rows).astype(np.int64)
@@ -346,10 +357,12 @@ class _System:
         other, kind = -1, str(self.kind_of[variable])
         name = f"{_name(kind)} of {self.published.label[cell]}"
         if kind == "x":
-            pair, which = self.x_pair[variable - self.first_x]
-            other = int(self.nesting.inner[pair])
-            name = f"{_name(which)} of {self.published.label[cell]} minus that of {self.published.label[other]}"
-            kind = "x" + which
+            other, which = self.x_pair[variable - self.first_x]
+            name = f"{_name(which[0])} of {self.published.label[cell]} minus "
+            name += f"{_name(which[-1])} of {self.published.label[other]}"
+            kind = "x" + which[0]
+            if which == "dn":
+                other = -1  # an overlap is undone on the side of the denominator alone
         row = self.reason[variable] if rule in ("bounds", "inconsistent") else -1
         because = f" by {self._equation(row)}" if row >= 0 else ""
         if kind == "d" and row >= 0 and self.row_text[row][0] in ("identity", "n", "c"):
@@ -473,7 +486,7 @@ class _System:
         return list(zip(*cuts, strict=True))
 
     def _between_indicators(self) -> np.ndarray:
-        """Equations (equations,) of nestings and of equal denominators of nested indicators."""
+        """Equations (equations,) of nestings, overlaps and equal denominators of nested indicators."""
         return np.array(
             [
                 kind.startswith("nested") or (kind in "dnc" and self.relation.kind[i] == "same")
@@ -600,7 +613,8 @@ class _System:
 
     def _judged(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Variables (variables,) whose value could tell of fewer than n people, given proven bounds."""
-        could = low < self.n_min
+        # Of a difference that may have either sign, both ways.
+        could = (low < self.n_min) & ((self.kind_of != "x") | (high > -self.n_min))
         shown = self.published.d[self.cell_of]
         # A numerator is harmless only if neither it nor its complement can be small.
         is_n = self.kind_of == "n"
@@ -609,7 +623,7 @@ class _System:
         complement_low[beside >= 0] = low[beside[beside >= 0]]
         could |= is_n & (complement_low < self.n_min)
         # Of nobody there is nothing to tell: D, or a difference, that is surely 0, and N and C of such a D.
-        nobody = (high <= 0) & ((self.kind_of == "d") | (self.kind_of == "x"))
+        nobody = (high <= 0) & (low >= 0) & ((self.kind_of == "d") | (self.kind_of == "x"))
         of_cell = np.where(self.kind_of == "x", -1, self.var_d[self.cell_of])
         nobody |= (of_cell >= 0) & (high[of_cell] <= 0) if self.variable_count else False
         return could & ~nobody

@@ -22,6 +22,7 @@ import polars as pl
 from pipelines.disclosure.bands import Bands, load_bands, share_text
 from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
+from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.errors import P20wError
@@ -118,6 +119,7 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
             declaration.nesting,
             policy.minimum_count,
             policy.interval_width,
+            overlap=declaration.overlap,
             clean=clean,
             stop_early=round_ < policy.repair_rounds,
         )
@@ -130,9 +132,10 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
             if finding.other >= 0:
                 targets.append((variable, finding.other))
         # Later rounds hide more at a time: a bounded search must end hidden rather than open.
-        # What takes a program to find is costly to find again, so it gets more room at once.
+        # What takes a program to find is costly to find again, so it gets more room at once; but dozens of such
+        # findings often have one cause, so what was just hidden two steps away counts.
         hard = any(finding.rule == "program" for finding in detection.findings)
-        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5 + hard)
+        changed = suppressor.repair(sorted(set(targets)), effort=1 + round_ // 5 + hard, reach=2 * hard)
         repaired.update(finding.rule for finding in detection.findings)
         if not changed:
             break
@@ -241,7 +244,7 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
     bands = load_bands(settings.seeds / "policy" / "rate_band.csv", policy, as_of)
     indicator = _read_csv(
         settings.seeds / "registers" / "indicator.csv",
-        ["indicator_code", "protection", "breakdowns", "attribution", "nested_in"],
+        ["indicator_code", "protection", "breakdowns", "attribution", NESTING, OVERLAP],
     )
     official = indicator.filter(pl.col("protection") == "official")
     group = _read_csv(settings.seeds / "reference" / "student_group.csv", ["breakdown_code", "group_code"])
@@ -323,9 +326,10 @@ def _open_families(cube: pl.DataFrame, official: pl.DataFrame) -> pl.DataFrame:
     """Cohorts that get no number yet: someone's window is open, in this indicator or in one nested with it.
 
     Nested tables of a cohort are published together. A published one is frozen; one that followed later would be
-    suppressed without it, and their difference could be a handful of people.
+    suppressed without it, and their difference could be a handful of people. Overlapping ones need not wait: the
+    graduation rate is due long before the college window closes, and only the later table hides for the two of them.
     """
-    chains = _chains(official)
+    chains = {code: min(linked) for code, linked in linked_families(official.to_dicts(), by=(NESTING,)).items()}
     family = ["subject_code", "cohort_year"]
     chain = pl.col("indicator_code").replace_strict(chains, default=pl.col("indicator_code"), return_dtype=pl.String)
     is_open = cube.filter(pl.col("window_open_count") > 0).select(*family, chain=chain).unique()
@@ -336,22 +340,6 @@ def _open_families(cube: pl.DataFrame, official: pl.DataFrame) -> pl.DataFrame:
         .select("indicator_code", *family)
         .sort("indicator_code", *family)
     )
-
-
-def _chains(official: pl.DataFrame) -> dict[str, str]:
-    """Indicator → the name of its chain: the last indicator that it is nested in, step by step."""
-    outer = {
-        row["indicator_code"]: row["nested_in"].split(";")[0]
-        for row in official.iter_rows(named=True)
-        if row["nested_in"]
-    }
-    chains = {}
-    for code in official["indicator_code"]:
-        end = code
-        while end in outer:
-            end = outer[end]
-        chains[code] = end
-    return chains
 
 
 def _window_open_rows(cube: pl.DataFrame) -> pl.DataFrame:

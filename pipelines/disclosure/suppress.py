@@ -8,7 +8,8 @@ of the hidden members. Therefore, for every tie with anything hidden:
   D: at least two cells hidden (the parent counts), and hidden members together n people or more;
   N: the same for cells whose numerator is not shown, and N and C of them together n or more each, so that neither
      'everyone' nor 'nobody' is told of a small group.
-A nested pair is never shown on both sides when the difference is 1 to n-1 people.
+A nested pair is never shown on both sides when the difference is 1 to n-1 people, nor is an overlapping one. Of an
+overlap only the D side is ever hidden: that table comes out later, when the other is published already.
 Hiding every member of a tie always satisfies it or moves the question to the parent, so the search ends.
 """
 
@@ -29,6 +30,7 @@ LEVEL_COST = (24.0, 8.0, 0.0, 0.0)  # by level rank: what a whole state or LEA l
 WHOLE_COST = 12.0  # the 'all' cell of an organization
 OPENS_TIE_COST = 2.5  # each tie in which this would be the first hidden cell, and so need a partner of its own
 STEP_COST = 2.0  # in a repair, each step between the target and its partner
+DEAR_COST = LEVEL_COST[0]  # in a repair, from here on only as a last resort: all of a state, the whole of an LEA
 TOO_SMALL_COST = 4.0  # alone it does not fill the tie up to n, so another would follow
 NEAR_EQUAL = 1.0  # costs this close are decided by the secret key
 BARRED = 1e6  # hiding would change nothing for the reader
@@ -218,29 +220,59 @@ class Suppressor:
                 if not hidden[a] and not hidden[b]:
                     chosen = a if (self.base_cost[a], a) < (self.base_cost[b], b) else b
                     hidden[chosen] = True
+        overlap, hidden = self.declaration.overlap, self.pattern
+        apart = np.abs(self.d[overlap.whole] - self.n[overlap.part])
+        told = (apart >= 1) & (apart < self.n_min) & ~hidden.hide_d[overlap.whole] & ~hidden.hide_n[overlap.part]
+        self.pattern.hide_d[overlap.whole[told]] = True
         self.pattern.hide_n |= self.pattern.hide_d
 
     # --- repair -------------------------------------------------------------------------------------------
 
-    def repair(self, targets: Iterable[tuple[str, int]], effort: int) -> int:
+    def repair(self, targets: Iterable[tuple[str, int]], effort: int, reach: int = 0) -> int:
         """Hide `effort` more cells near each target ('d' or 'n', cell), then close again. How many were hidden more.
 
         The nearest shown cells come first: those in a tie with the target, then in a tie with its hidden neighbors.
-        A numerator with nothing left around it loses its band, then its denominator.
+        A numerator with nothing left around it loses its band, then its denominator. A denominator that is itself
+        shown (as one side of a difference) is the first to be hidden.
+        reach: what this call hid within so many steps of a target counts for that target too. Many findings of one
+        cause are often undone by the first repair; those that are not come back in the next round.
         """
         before = self._size()
         touching = self._touching()
+        already = self._hidden()
         for variable, cell in targets:
-            left = effort
+            left = effort - self._helped(cell, already, touching, reach)
+            if left <= 0:
+                continue
+            size = self._size()
             if variable == "n":
                 left = self._repair_n(cell, left, touching)
                 if left and not self.pattern.hide_d[cell]:
                     self._hide_d(np.array([cell]))
                     left -= 1
+            elif not self.pattern.hide_d[cell]:
+                self._hide_d(np.array([cell]))
+                left -= 1
             if left:
                 self._repair_d(cell, left, touching)
+            if left and size == self._size():
+                # Nothing smaller is left: a figure of the whole state goes.
+                self._hide_n(np.array(self._open_numerators(cell, touching, depth=2)[:left], dtype=np.int64))
         self.close()
         return self._size() - before
+
+    def _helped(self, cell: int, already: np.ndarray, touching, reach: int) -> int:
+        """How many cells within `reach` steps of `cell` hide more now than `already`."""
+        seen, edge = {int(cell)}, {int(cell)}
+        for _ in range(reach):
+            edge = set().union(*(touching(other, False) for other in edge)) - seen
+            seen |= edge
+        near = np.fromiter(seen, dtype=np.int64)
+        return int((self._hidden()[near] > already[near]).sum())
+
+    def _hidden(self) -> np.ndarray:
+        """How much of each cell is hidden: nothing, its numerator, or all of it. Shape (cells,)."""
+        return self.pattern.hide_d.astype(np.int8) + self.pattern.hide_n
 
     def _size(self) -> int:
         """How much is hidden: it only grows."""
@@ -279,21 +311,25 @@ class Suppressor:
             reached = set().union(*(touching(other, numerator) for other in edge)) - seen if edge else set()
             chosen = [other for other in reached if wanted(other)]
             price.update({other: self.base_cost[other] + STEP_COST * step for other in chosen})
-            if chosen:
+            if any(self.base_cost[other] < DEAR_COST for other in chosen):
                 last = min(last, step + 1)
             if step == last:
                 break
             seen |= reached
             edge = reached
-        return sorted(price, key=lambda other: (price[other], other))
+        # What a whole state reads is hidden only where nothing smaller is left.
+        small = {other for other in price if self.base_cost[other] < DEAR_COST}
+        return sorted(small or price, key=lambda other: (price[other], other))
+
+    def _open_numerators(self, cell: int, touching, depth: int) -> list[int]:
+        """Cells around `cell` whose numerator is still shown, cheapest first."""
+        return self._ring(cell, True, lambda o: not self.pattern.hide_n[o] and self.d[o] > 0, touching, depth=depth)
 
     def _repair_n(self, cell: int, left: int, touching) -> int:
         pattern = self.pattern
-        if pattern.hide_d[cell]:
-            # Its numerator hangs on hidden denominators: more of those.
-            near = self._ring(cell, True, lambda o: not pattern.hide_n[o] and self.d[o] > 0, touching, depth=1)
-        else:
-            near = self._ring(cell, True, lambda o: not pattern.hide_n[o] and self.d[o] > 0, touching, depth=2)
+        # Where the numerator hangs on hidden denominators, more of those help sooner than numerators farther off.
+        near = self._open_numerators(cell, touching, depth=1 if pattern.hide_d[cell] else 2)
+        near = [other for other in near if self.base_cost[other] < DEAR_COST]
         for other in near[:left]:
             self._hide_n(np.array([other]))
         left -= min(left, len(near))

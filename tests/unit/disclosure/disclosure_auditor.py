@@ -91,10 +91,16 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
             for name in ("n", "c"):
                 if sum(true[name][closed]) < n_min:
                     problems.append(f"residual of {name} below {parent}")
-    for outer, inner in zip(nesting.outer, nesting.inner, strict=True):
-        shown = published.n[outer] >= 0 and published.n[inner] >= 0
-        if shown and 1 <= published.n[outer] - published.n[inner] < n_min:
-            problems.append(f"difference of nested {outer}, {inner}")
+    # Pairs whose difference is about people, as columns of (D, N): N minus N of a nesting, D minus N of an overlap.
+    pairs = [(cells + a, cells + b) for a, b in zip(nesting.outer, nesting.inner, strict=True)]
+    pairs += [(a, cells + b) for a, b in zip(declaration.overlap.whole, declaration.overlap.part, strict=True)]
+    seen_cells = np.concatenate([published.d, published.n])
+    truth = np.concatenate([true["d"], true["n"]]).astype(np.int64)
+    small_x = [i for i, (a, b) in enumerate(pairs) if 1 <= abs(truth[a] - truth[b]) < n_min]
+    for i in small_x:
+        a, b = pairs[i]
+        if seen_cells[a] >= 0 and seen_cells[b] >= 0:
+            problems.append(f"difference of the pair {a}, {b}")
 
     # Integer intervals over all D and N together. Shown values are bounds that meet.
     low = np.zeros(2 * cells)
@@ -129,29 +135,58 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
         if both:
             line([(outer, 1), (inner, -1)], 0, np.inf)
     constraint = LinearConstraint(np.array(lines), least, most)
+    # Every table found that fits what was published is a table the reader cannot exclude. It says something of every
+    # cell at once, so an extreme is only looked for where the tables seen so far leave a cell in doubt.
+    told = np.array(lines) @ truth
+    fits = (low <= truth).all() and (truth <= high).all() and (least <= told).all() and (told <= most).all()
+    assert fits, "what was published contradicts the truth"
+    plus, minus = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
 
-    def extreme(objective):
+    def every(table):
+        """D, N, C and the differences of one table."""
+        return np.concatenate([table, table[:cells] - table[cells:], table[plus] - table[minus]])
+
+    seen_low, seen_high = every(truth), every(truth)
+    place = {"d": 0, "n": cells, "c": 2 * cells, "x": 3 * cells}
+
+    def look(objective):
         outcome = milp(objective, constraints=constraint, bounds=Box(low, high), integrality=np.ones(2 * cells))
         assert outcome.x is not None, "no table fits what was published"
-        return round(outcome.fun)
+        found = np.rint(outcome.x).astype(np.int64)
+        np.minimum(seen_low, every(found), out=seen_low)
+        np.maximum(seen_high, every(found), out=seen_high)
 
-    def interval(entries):
+    def interval(name, cell, enough):
+        """Least and most the cell (of "x": the pair) can be, or a part of that which is already `enough`."""
+        at = place[name] + cell
         objective = np.zeros(2 * cells)
-        for column, value in entries:
-            objective[column] += value
-        return extreme(objective), -extreme(-objective)
+        if name == "x":
+            objective[plus[cell]], objective[minus[cell]] = 1.0, -1.0
+        else:
+            objective[cell if name != "n" else cells + cell] = 1.0
+        if name == "c":
+            objective[cells + cell] = -1.0
+        for sign in (-1.0, 1.0):
+            if enough(seen_low[at], seen_high[at]):
+                break
+            look(sign * objective)
+        return seen_low[at], seen_high[at]
 
     for cell in small_d:
-        at_least, at_most = interval([(cell, 1)])
+        at_least, at_most = interval("d", cell, lambda a, b: b >= n_min and b - a + 1 >= width)
         if at_most < n_min:
             problems.append(f"d{cell} is surely below n")
         if at_most - at_least + 1 < width:
             problems.append(f"d{cell} is narrow")
     for cell in small_n:
-        for name, entries in (("n", [(cells + cell, 1)]), ("c", [(cell, 1), (cells + cell, -1)])):
-            at_least, at_most = interval(entries)
+        for name in ("n", "c"):
+            at_least, at_most = interval(name, cell, lambda a, b: b - a + 1 >= width)
             if at_most - at_least + 1 < width and true[name][cell] < n_min:
                 problems.append(f"{name}{cell} is narrow")
+    for i in small_x:
+        at_least, at_most = interval("x", i, lambda a, b: b - a + 1 >= width)
+        if at_most - at_least + 1 < width:
+            problems.append(f"difference of the pair {pairs[i]} is narrow")
     return problems
 
 
@@ -162,12 +197,20 @@ GROUP = pl.DataFrame(
 )
 
 
-def register(*codes: str, attribution: str = "one_school", nested_in: dict[str, str] | None = None) -> pl.DataFrame:
+def register(
+    *codes: str,
+    attribution: str = "one_school",
+    nested_in: dict[str, str] | None = None,
+    overlaps: dict[str, str] | None = None,
+) -> pl.DataFrame:
     """Register rows of indicators broken down by gender and disability."""
-    nested_in = nested_in or {}
+    nested_in, overlaps = nested_in or {}, overlaps or {}
     return pl.DataFrame(
-        [(code, "all;gender;disability", attribution, nested_in.get(code, "")) for code in codes],
-        schema=["indicator_code", "breakdowns", "attribution", "nested_in"],
+        [
+            (code, "all;gender;disability", attribution, nested_in.get(code, ""), overlaps.get(code, ""))
+            for code in codes
+        ],
+        schema=["indicator_code", "breakdowns", "attribution", "nested_in", "numerator_overlaps"],
         orient="row",
     )
 

@@ -14,11 +14,11 @@ from pipelines.quality import check_result
 from pipelines.settings import load
 
 BUILD = "20261121T191500-3fa2"
-REGISTER = """indicator_code,breakdowns,attribution,nested_in,protection
-college_going_fall,all;gender;disability,school=one_school;lea=one_school;state=one_school,college_going_12_month,official
-college_going_12_month,all;gender;disability,school=one_school;lea=one_school;state=one_school,,official
-chronic_absenteeism,all;gender;disability,school=each_school;lea=once_per_level;state=once_per_level,,official
-course_completion,all;gender,institution=each_school,,perturbed
+REGISTER = """indicator_code,breakdowns,attribution,nested_in,numerator_overlaps,protection
+college_going_fall,all;gender;disability,school=one_school;lea=one_school;state=one_school,college_going_12_month,,official
+college_going_12_month,all;gender;disability,school=one_school;lea=one_school;state=one_school,,,official
+chronic_absenteeism,all;gender;disability,school=each_school;lea=once_per_level;state=once_per_level,,,official
+course_completion,all;gender,institution=each_school,,,perturbed
 """
 GROUPS = """breakdown_code,group_code,group_name,sort_order
 all,all,All,1
@@ -140,7 +140,7 @@ def test_a_finding_that_cannot_be_repaired_fails_the_check(home, monkeypatch):
 
     # A suppressor that hides primaries only, and cannot do more: the detector must refuse what it leaves.
     monkeypatch.setattr(protect.Suppressor, "close", lambda self: self.pattern)
-    monkeypatch.setattr(protect.Suppressor, "repair", lambda self, targets, effort: 0)
+    monkeypatch.setattr(protect.Suppressor, "repair", lambda self, targets, effort, reach: 0)
     warehouse(home, cube(people()), organization(1, 3))
     assert protect_official(home, BUILD).findings_left > 0
     checks = check_result.read(home, BUILD).filter(pl.col("status") == "fail")

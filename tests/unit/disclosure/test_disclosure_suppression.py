@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from pipelines.disclosure.declare import declare, from_table
 from pipelines.disclosure.detect import detect
 from pipelines.disclosure.protect import protect, publish, rows
-from pipelines.disclosure.suppress import Pattern
+from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.settings import settings as project_settings
 
 QUIET = settings(
@@ -83,6 +83,28 @@ def test_nested_indicators_are_protected_together(drawn, secret):
     protected = protect(declaration, SMALL, SMALL_BANDS, secret)
     assert not protected.detection.findings
     assert not audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
+
+
+@settings(QUIET, max_examples=12)
+@given(population(most=9), strategies.data(), strategies.binary(min_size=4, max_size=4))
+def test_overlapping_indicators_are_protected_together_and_the_earlier_one_is_left_as_it_is(drawn, data, secret):
+    leas, schools, people = drawn
+    # Who graduated in time received a diploma of the year, but for a few; and a few others did too.
+    recipients = [
+        ("going", *who, data.draw(strategies.booleans()))
+        for _, *who, yes in people
+        if yes != (data.draw(strategies.integers(0, 7)) == 0)
+    ]
+    places = organization(leas, schools)
+    both = register("going", "one", overlaps={"one": "going"})
+    protected = protect(declare(cube(people + recipients), places, GROUP, both), SMALL, SMALL_BANDS, secret)
+    assert not protected.detection.findings
+    assert not audit(protected.declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
+    # The earlier table does not know of the later one when it comes out.
+    alone = Suppressor(declare(cube(people), places, GROUP, register("one")), SMALL, SMALL_BANDS, secret).close()
+    together = Suppressor(protected.declaration, SMALL, SMALL_BANDS, secret).close()
+    mine = (protected.declaration.cells["indicator_code"] == "one").to_numpy()
+    assert (together.hide_d[mine] == alone.hide_d).all() and (together.hide_n[mine] == alone.hide_n).all()
 
 
 @settings(QUIET, max_examples=30)
@@ -159,6 +181,32 @@ def test_the_published_reason_does_not_tell_primary_cells_from_partners():
     assert hidden.any()
     reasons = table.filter(pl.col("value_status") == "suppressed")["suppression_reason"]
     assert reasons.unique().to_list() == ["small_group"]
+
+
+def test_a_repair_hides_no_figure_of_the_whole_state_while_something_smaller_is_left():
+    people = [("one", lea * 10 + i % 2, "fm"[i % 2], "yz"[i % 3 > 0], i % 2 > 0) for lea in (0, 1) for i in range(120)]
+    declaration = declare(cube(people), organization(2, 2), GROUP, register("one"))
+    suppressor = Suppressor(declaration, POLICY, BANDS, b"key")
+    suppressor.close()
+    place = declaration.cells.select("organization_id_state", "breakdown_code", "group_code").rows()
+    whole = place.index(("STATE", "all", "all"))
+    target = place.index(("L0", "all", "all"))
+    # The state's whole figure stands right beside the LEA's; the groups of the LEA do too.
+    assert suppressor.repair([("d", target)], effort=4)
+    assert suppressor.pattern.hide_d[target] and not suppressor.pattern.hide_d[whole]
+
+
+def test_findings_of_one_cause_are_repaired_once():
+    people = [("one", school, "fm"[i % 2], "yz"[i % 3 > 0], i % 2 > 0) for school in range(3) for i in range(240)]
+    declaration = declare(cube(people), organization(1, 3), GROUP, register("one"))
+    place = declaration.cells.select("organization_id_state", "breakdown_code", "group_code").rows()
+    targets = [("d", place.index((f"S0{school}", "gender", "f"))) for school in range(3)]
+    hidden = []
+    for reach in (0, 2):
+        suppressor = Suppressor(declaration, POLICY, BANDS, b"key")
+        suppressor.close()
+        hidden.append(suppressor.repair(targets, effort=1, reach=reach))
+    assert 0 < hidden[1] < hidden[0]
 
 
 def test_two_secrets_choose_partners_differently_somewhere():
