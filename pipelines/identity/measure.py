@@ -27,6 +27,8 @@ QUALITY = {
     "denominator": pl.Int64,
 }
 
+RATES = ("precision", "recall_linkable")  # judged by sector pair, where the truth is known
+
 
 def measure_links(settings: Settings, build_id: str) -> pl.DataFrame:
     """Write and return exchange/link_quality.parquet: sector_a, sector_b, metric, value, numerator, denominator.
@@ -43,7 +45,7 @@ def measure_links(settings: Settings, build_id: str) -> pl.DataFrame:
         rows += pair_rates(units)
     quality = pl.DataFrame(rows, schema=QUALITY, orient="row").sort("metric", "sector_a", "sector_b")
     write_exchange(quality, settings.exchange / "link_quality.parquet")
-    check_result.record(settings, build_id, "linkage", _checks(settings, quality))
+    check_result.record(settings, build_id, "linkage", link_checks(settings, quality, units is not None))
     return quality
 
 
@@ -169,22 +171,38 @@ def _truth_units(settings: Settings, bridge: pl.DataFrame) -> pl.DataFrame | Non
     return units if units.height else None
 
 
-def _checks(settings: Settings, quality: pl.DataFrame) -> list[dict]:
-    """One check result per sector pair and rate; the bar is policy (seeds/policy/check_threshold.csv)."""
+def link_checks(settings: Settings, quality: pl.DataFrame, truth_is_known: bool) -> list[dict]:
+    """One check result per sector pair and rate; the bar is policy (seeds/policy/check_threshold.csv).
+
+    Without truth nobody can say how many links are right: precision and recall are then recorded as not applicable.
+    """
     with (settings.seeds / "policy" / "check_threshold.csv").open(newline="") as handle:
         bars = {row["check_id"]: float(row["maximum_share"]) for row in csv.DictReader(handle)}
     rows = []
+    if not truth_is_known:
+        rows = [
+            {
+                "check_id": f"linkage.brg_record_person.{metric}",
+                "layer": "linkage",
+                "category": "linkage",
+                "severity": "warn",
+                "status": "not_applicable",
+                "family": "",
+                "message": "Whose records these are is known for a synthetic state only.",
+            }
+            for metric in RATES
+        ]
     for a, b, metric, value, numerator, denominator in quality.iter_rows():
-        if metric not in ("precision", "recall_linkable") and not metric.startswith(("over_", "under_")):
+        if metric not in RATES and not metric.startswith(("over_", "under_")):
             continue
-        rate = metric in ("precision", "recall_linkable")
+        rate = metric in RATES
         check_id = f"linkage.brg_record_person.{metric}"
         failing = denominator - numerator if rate else numerator
         bar = bars.get(check_id)
         if bar is None or not denominator:
             status = "not_applicable"
         else:
-            status = "pass" if failing <= bar * denominator else "warn"
+            status = "pass" if failing <= bar * denominator else "fail"
         between = f" between {a} and {b}" if a else ""
         shown = "none to judge" if value is None else f"{value:.4f}"
         limit = "no bar is set" if bar is None else f"bar {1 - bar if rate else bar:.4f}"

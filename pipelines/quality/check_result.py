@@ -39,6 +39,7 @@ SCHEMA = {
     "school_year": pl.Int64,
     "family": pl.String,
     "message": pl.String,
+    "cause": pl.String,
     "input_fingerprint": pl.String,
     "recorded_at": pl.Datetime("us", "UTC"),
 }
@@ -60,6 +61,7 @@ def record(settings: Settings, build_id: str, source: str, rows: Sequence[Mappin
     Each row needs check_id, layer, category, severity, status; the other columns of `SCHEMA` may be absent and
     become 0 (counts), '' (message) or null. An empty list is recorded too: it says that the source ran.
     `family` may name several families as a `;`-list, or `*` for all of them; null = not known, '' = none is touched.
+    `cause`: of a skipped check, the ids of the failed checks that stopped it, as a `;`-list; otherwise ''.
     `total_count` is null where a check cannot know it. `input_fingerprint`: what exactly was checked (expectations
     give the candidate's id); '' where the build id says enough.
 
@@ -88,6 +90,7 @@ def record(settings: Settings, build_id: str, source: str, rows: Sequence[Mappin
                 "failing_count": 0,
                 "total_count": 0,
                 "message": "",
+                "cause": "",
                 "input_fingerprint": "",
                 **row,
                 "build_id": build_id,
@@ -139,4 +142,6 @@ def _free_name(of_build: Path, source: str) -> Path:
 def _load(paths: Sequence[Path]) -> pl.DataFrame:
     if not paths:
         return pl.DataFrame(schema=SCHEMA)
-    return pl.concat([pl.read_parquet(path).select(list(SCHEMA)).cast(SCHEMA) for path in paths])
+    frames = [pl.read_parquet(path) for path in paths]
+    found = pl.concat([pl.DataFrame(schema=SCHEMA), *frames], how="diagonal_relaxed").select(list(SCHEMA)).cast(SCHEMA)
+    return found.with_columns(pl.col("cause").fill_null(""))  # results recorded before the column existed lack it

@@ -54,12 +54,23 @@ def rows_of(results: dict, manifest: dict, phase: str, sizes: dict[str, int], in
     nodes = {**manifest["nodes"], **manifest.get("sources", {})}
     lineage = Lineage(manifest, indicators)
     by_id = {result["unique_id"]: result for result in results["results"]}
-    broken_at = _broken_nodes(by_id, nodes)
     rule_names = Counter(
         (_table(nodes[unique_id], nodes), _rule(nodes[unique_id]))
         for unique_id in by_id
         if unique_id in nodes and nodes[unique_id]["resource_type"] == "test"
     )
+
+    def named(unique_id: str) -> tuple[str, str, str]:
+        """Layer, table and rule of a node's check."""
+        node = nodes[unique_id]
+        is_test = node["resource_type"] == "test"
+        table = _table(node, nodes) if is_test else node["name"]
+        rule = _rule(node) if is_test else "builds"
+        if is_test and rule_names[(table, rule)] > 1:
+            rule += "__" + hashlib.sha256(unique_id.encode()).hexdigest()[:6]
+        return _layer(node, nodes, phase), table, rule
+
+    broken_at = {node: named(by) for node, by in _broken_nodes(by_id, nodes).items()}
     rows = []
     for unique_id, result in by_id.items():
         node = nodes.get(unique_id)
@@ -69,16 +80,13 @@ def rows_of(results: dict, manifest: dict, phase: str, sizes: dict[str, int], in
         status = _status(result["status"], is_test)
         if status == "pass" and not is_test:
             continue
-        table = _table(node, nodes) if is_test else node["name"]
-        rule = _rule(node) if is_test else "builds"
-        if is_test and rule_names[(table, rule)] > 1:
-            rule += "__" + hashlib.sha256(unique_id.encode()).hexdigest()[:6]
-        layer = _layer(node, nodes, phase)
-        message = ""
+        layer, table, rule = named(unique_id)
+        message, causes = "", set()
         if status == "skipped":
-            causes = sorted(lineage.ancestors(_targets(node, unique_id)) & set(broken_at))
+            causes = {broken_at[node] for node in lineage.ancestors(_targets(node, unique_id)) & set(broken_at)}
             if causes:
-                message = f"Not run, because of: {', '.join(sorted({broken_at[cause] for cause in causes}))}."
+                names = sorted(f"{broken}.{broken_rule}" for _, broken, broken_rule in causes)
+                message = f"Not run, because of: {', '.join(names)}."
             else:
                 status, message = "error", "Not run, and dbt names no failure that explains it."
         elif status == "error":
@@ -101,6 +109,7 @@ def rows_of(results: dict, manifest: dict, phase: str, sizes: dict[str, int], in
                 "collection": _collection(node, nodes),
                 "family": ";".join(touched),
                 "message": message,
+                "cause": ";".join(sorted(".".join(cause) for cause in causes)),
             }
         )
     layer = "linkage" if phase == "identity" else "warehouse"
@@ -204,7 +213,7 @@ def _claim_invocation(settings: Settings, build_id: str, invocation_id: str) -> 
 
 
 def _broken_nodes(by_id: dict[str, dict], nodes: dict[str, dict]) -> dict[str, str]:
-    """Node → the name of what broke there: a model that failed, or an error test on it that failed."""
+    """Node → what broke there: itself, when the model failed, or an error test on it that failed."""
     broken: dict[str, str] = {}
     for unique_id, result in by_id.items():
         node = nodes.get(unique_id)
@@ -213,9 +222,9 @@ def _broken_nodes(by_id: dict[str, dict], nodes: dict[str, dict]) -> dict[str, s
         if node["resource_type"] == "test":
             if result["status"] in ("fail", "error"):
                 for target in _targets(node, unique_id):
-                    broken.setdefault(target, f"{_table(node, nodes)}.{_rule(node)}")
+                    broken.setdefault(target, unique_id)
         elif result["status"] == "error":
-            broken[unique_id] = f"{node['name']}.builds"
+            broken[unique_id] = unique_id
     return broken
 
 

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from pipelines.release.candidate import LONG_MART, export, indicator_codes, quoted, table_digest
-from pipelines.release.gate import FamilyDecision, GateDecision
+from pipelines.release.gate import FamilyDecision, GateDecision, linked
 from pipelines.settings import Settings
 
 # A year of an official table that showed (or hid) anything counts as published: it may not change before a revision.
@@ -58,7 +58,12 @@ def assemble(
 
     previous: folder of the current release, or None; revised: families whose published official years may change
     ('*' = all). Rows taken over from the previous release keep their data_as_of, new ones get `data_as_of`.
+
+    A year that a linked family published earlier is not joined by a family that showed nothing of it: the two were not
+    protected together, and their difference might tell of few people. It waits for the next revision of both.
     """
+    groups = linked(settings, decision.families)
+    revised = revised | {code for code, group in groups.items() if group & revised}
     data = candidate_data or settings.candidate / "data"
     by_mart: dict[str, list[FamilyDecision]] = {}
     for family in decision.families.values():
@@ -72,8 +77,14 @@ def assemble(
         if old is not None:
             old = _as_today(old.drop("release_id"), fresh)
         parts = []
+        frozen = {
+            family.family: set() if _may_change(family.family, revised) else _frozen_years(_of(family, old))
+            for family in families
+        }
         for family in families:
-            pieces, rows = _family(family, fresh, old, _may_change(family.family, revised))
+            code = family.family
+            of_linked = [frozen[other] for other in groups.get(code, set()) - {code} if other in frozen]
+            pieces, rows = _family(family, fresh, old, frozen[code], set().union(*of_linked) - frozen[code])
             parts += pieces
             origins += rows
         if fresh is None and old is None:
@@ -160,9 +171,16 @@ def flush(path: str | Path) -> None:
 
 
 def _family(
-    family: FamilyDecision, fresh: pl.DataFrame | None, old: pl.DataFrame | None, may_change: bool
+    family: FamilyDecision,
+    fresh: pl.DataFrame | None,
+    old: pl.DataFrame | None,
+    frozen: set[int | None],
+    published_by_linked: set[int | None],
 ) -> tuple[list[pl.DataFrame], list[Row]]:
-    """Rows of one family for each of its years, with their origin."""
+    """Rows of one family for each of its years, with their origin.
+
+    frozen: its years that may not change; published_by_linked: years that a linked family alone has published.
+    """
     new = _of(family, fresh)
     released = _of(family, old)
     if family.decision == "refuse" or (new is None and released is None):
@@ -180,9 +198,9 @@ def _family(
         new_rows = _year(new, column, year)
         old_rows = _year(released, column, year)
         held = family.decision == "hold" and (family.held_years is None or year in family.held_years)
-        if held:
+        if held or (year in published_by_linked and _shows_nothing(old_rows)):
             part, origin = (old_rows, "held") if not _empty(old_rows) else (_incomplete(new_rows), "incomplete")
-        elif not may_change and _is_frozen(old_rows):
+        elif year in frozen:
             part, origin = old_rows, "frozen"
         else:
             part, origin = new_rows, "new"
@@ -192,10 +210,20 @@ def _family(
     return parts, rows
 
 
-def _is_frozen(rows: pl.DataFrame | None) -> bool:
-    if _empty(rows) or "protection" not in rows.columns or "value_status" not in rows.columns:
-        return False
-    return rows.select(((pl.col("protection") == "official") & pl.col("value_status").is_in(PUBLISHED)).any()).item()
+def _frozen_years(released: pl.DataFrame | None) -> set[int | None]:
+    """Years of the family's released rows that were published as official numbers."""
+    if _empty(released) or "protection" not in released.columns or "value_status" not in released.columns:
+        return set()
+    published = released.filter((pl.col("protection") == "official") & pl.col("value_status").is_in(PUBLISHED))
+    column = year_column(released.columns)
+    if column is None:
+        return set() if published.is_empty() else {None}
+    return set(published[column].unique().to_list())
+
+
+def _shows_nothing(released: pl.DataFrame | None) -> bool:
+    """Whether nothing was released, or only that it is incomplete. (Where a window was open, its end was foreseen.)"""
+    return _empty(released) or set(released["value_status"]) == {"incomplete"}
 
 
 def _incomplete(rows: pl.DataFrame | None) -> pl.DataFrame | None:

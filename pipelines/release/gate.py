@@ -7,6 +7,8 @@ decision out (`build`, `publish`).
 - refuse everything: evidence is absent or unreadable, disclosure found something, or an error check failed on the
   tables that every number rests on (`seeds/policy/shared_core.csv`) or on who is the same person.
 - hold a family, wholly or for the years touched: its last released rows stay; rows never released become incomplete.
+  Indicators that count certified deliveries only are held where a delivery is preliminary. Nested official
+  families are held together: one that came later could be subtracted from the others.
 - refuse a family: nothing of it can be shown.
 """
 
@@ -16,12 +18,14 @@ import fnmatch
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
+from pipelines.disclosure.linked import NESTING, linked_families
 from pipelines.errors import MissingFileError
 from pipelines.quality import check_result
 from pipelines.quality.dbt_results import PHASES
@@ -30,15 +34,23 @@ from pipelines.release.waivers import Waiver, load_waivers
 from pipelines.settings import Settings
 
 _FAILING = ("fail", "error", "skipped")
+_CERTIFIED = (
+    r"^intake\..+\.certified$"  # whether the delivery in use is certified: a warning, for some a reason to wait
+)
 _YEARS = re.compile(r"^[+-]?\d+(;[+-]?\d+)*$")  # offsets from the cohort year, as in -3;-2;-1;0
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a family is not published as it is. The last three fields are restricted: they stay out of `gate.json`."""
+    """Why a family is not published as it is. The last three fields are restricted: they stay out of `gate.json`.
+
+    check_id: the check that failed; for what was skipped, the failed checks that caused it, as a `;`-list.
+    family: another family that is the cause, as a `;`-list where several are; '' = none.
+    """
 
     code: str
     check_id: str = ""
+    family: str = ""
     collection: str = ""
     submitter: str = ""
     school_year: int | None = None
@@ -183,7 +195,10 @@ def _decide(settings: Settings, decision: GateDecision, candidate: Candidate, to
     core = {row["table_name"] for row in read_seed(settings, "policy/shared_core.csv")}
     touches = Touches(settings, list(decision.families))
     used: dict[Waiver, None] = {}
-    for check in checks.filter(pl.col("severity") == "error").sort("check_id").iter_rows(named=True):
+    counted = (pl.col("severity") == "error") | pl.col("check_id").str.contains(_CERTIFIED)
+    for check in (
+        checks.filter(counted).sort("check_id", "collection", "submitter", "school_year").iter_rows(named=True)
+    ):
         check["status"] = judged_status(check, thresholds)
         if check["layer"] == "expectation" and check["input_fingerprint"] != candidate.id:
             continue  # about another candidate: neither proof nor finding; its absence is reported above
@@ -205,6 +220,9 @@ def _decide(settings: Settings, decision: GateDecision, candidate: Candidate, to
     if decision.reasons:
         decision.outcome = "refuse"
         return
+    for family in decision.families.values():
+        _without_echoes(family)
+    _hold_linked(settings, decision.families)
     for family in decision.families.values():
         _without_rows(settings, family, candidate)
 
@@ -265,9 +283,13 @@ class Touches:
         rows |= {row["family"]: row for row in read_seed(settings, "registers/family.csv")}
         self.collections = {family: set((row["collections"] or "").split(";")) for family, row in rows.items()}
         self.reads_years = {family: row.get("reads_years") or "" for family, row in rows.items()}
+        self.certified = {family for family, row in rows.items() if row.get("certification_rule") == "certified"}
 
     def of(self, check: dict) -> dict[str, set[int] | None]:
         """Family → cohort years touched (None = all). What cannot be told touches everything."""
+        if re.match(_CERTIFIED, check["check_id"]):
+            by_collection = self._of_collection(check)
+            return {family: years for family, years in by_collection.items() if family in self.certified}
         if check["family"] is not None:
             names = set(check["family"].split(";")) - {""}
             if "*" in names:
@@ -281,6 +303,9 @@ class Touches:
             direct = check["layer"] == "expectation"  # its year is the cohort year of the rows it read
             year = check["school_year"]
             return {family: {year} if direct and year is not None else self.years(family, year) for family in found}
+        return self._of_collection(check)
+
+    def _of_collection(self, check: dict) -> dict[str, set[int] | None]:
         collection = check["collection"]
         if not collection or collection.startswith("shared__"):
             found = self.families
@@ -298,6 +323,45 @@ class Touches:
         if school_year is None or not _YEARS.match(offsets):
             return None
         return {school_year - int(offset) for offset in offsets.split(";")}
+
+
+def _without_echoes(family: FamilyDecision) -> None:
+    """Where the family's own check failed, that says why; what was skipped because of it only repeats it."""
+    own = {reason.check_id for reason in family.reasons if reason.code != "skipped_because_of_failure"}
+    family.reasons = [
+        reason for reason in family.reasons if reason.code != "skipped_because_of_failure" or reason.check_id not in own
+    ]
+
+
+def linked(settings: Settings, families: Iterable[str]) -> dict[str, set[str]]:
+    """Official indicator → those of the families nested with it, itself included.
+
+    Families that only overlap do not wait for each other: graduation is due years before college-going, and the later
+    table hides what the overlap would tell.
+    """
+    among = set(families)
+    register = read_seed(settings, "registers/indicator.csv")
+    official = (row for row in register if row.get("protection") == "official" and row["indicator_code"] in among)
+    return linked_families(official, by=(NESTING,))
+
+
+def _hold_linked(settings: Settings, families: dict[str, FamilyDecision]) -> None:
+    """Hold what is linked with a held official family, for the same cohort years."""
+    # Links reach through others already, so what is held for its own reasons says everything.
+    held = {code: family.held_years for code, family in families.items() if family.decision == "hold"}
+    for code, group in sorted(linked(settings, families).items()):
+        for other in sorted(group & held.keys() - {code}):
+            own, years = families[code].held_years, held[other]
+            if own is None or (years is not None and set(years) <= set(own)):
+                continue
+            families[code].hold(
+                None if years is None else set(years) - set(own),
+                Reason(
+                    "linked_family_held",
+                    family=other,
+                    message=f"{other} is held for these years; published later, it could be subtracted from {code}.",
+                ),
+            )
 
 
 def _without_rows(settings: Settings, family: FamilyDecision, candidate: Candidate) -> None:
@@ -322,15 +386,20 @@ def _without_rows(settings: Settings, family: FamilyDecision, candidate: Candida
 def _code(check: dict) -> str:
     if check["status"] == "skipped":
         return "skipped_because_of_failure"
+    if re.match(_CERTIFIED, check["check_id"]):
+        return "delivery_not_certified"
     if check["layer"] == "intake":
         return "delivery_missing_or_failing" if check["category"] == "completeness" else "delivery_below_quality"
     return {"expectation": "implausible", "release": "release_rule_failed"}.get(check["layer"], "check_failed")
 
 
 def _reason(code: str, check: dict) -> Reason:
+    causes = check["cause"] if code == "skipped_because_of_failure" else ""
+    models = [cause.split(".")[1] for cause in causes.split(";") if cause.count(".") > 1]
     return Reason(
         code,
-        check["check_id"],
+        causes or check["check_id"],
+        ";".join(sorted({model.removeprefix("ind_").split("__")[0] for model in models if model.startswith("ind_")})),
         check["collection"] or "",
         check["submitter"] or "",
         check["school_year"],

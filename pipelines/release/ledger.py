@@ -1,14 +1,17 @@
 """What was shown when: one Parquet file a release, and a line for each thing done to releases. Nothing is changed.
 
-What belongs here: recording and reading that history. What does not: the protected rows themselves; they stay in the
-release folders, which later releases repeat them from.
+What belongs here: recording and reading that history, and which deliveries each release read (restricted: the id of a
+delivery comes from its content, so that whoever holds a file could tell from a public list that it is the one).
+What does not: the protected rows themselves; they stay in the release folders, which later releases repeat them from.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import secrets
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -78,12 +81,51 @@ def log(settings: Settings, event: str, release_id: str, previous: str, by: str)
         os.fsync(handle.fileno())
 
 
+def keep_deliveries(settings: Settings, release_id: str, delivery_ids: list[str]) -> dict:
+    """Keep the ids of the deliveries that a release reads, in `delivery/<release_id>.json`.
+
+    Returns what `release.json` may say about them: their number, and a digest salted with a secret that is kept
+    beside the ids. Nobody can try files against it; whoever may read the ledger can prove that its list is the one.
+    """
+    kept = {"salt": secrets.token_hex(32), "delivery_ids": sorted(delivery_ids)}
+    path = _deliveries_file(settings, release_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(kept, indent=1) + "\n")
+    os.replace(temporary, path)
+    return {"delivery_count": len(delivery_ids), "delivery_digest": _digest(kept)}
+
+
+def deliveries(settings: Settings, described: dict) -> list[str]:
+    """Ids of the deliveries that a release read. described: its `release.json`. Errors: P20wError when the list is not
+    kept, or is not the one that the release was published with."""
+    release_id = described["release_id"]
+    path = _deliveries_file(settings, release_id)
+    if not path.exists():
+        raise P20wError(f"The list of deliveries that {release_id} read is not kept: it cannot be built again.")
+    kept = json.loads(path.read_text())
+    if _digest(kept) != described["delivery_digest"]:
+        raise P20wError(
+            f"The list of deliveries kept for {release_id} is not the one it was published with: restore {path} from "
+            "a backup of the release ledger."
+        )
+    return kept["delivery_ids"]
+
+
 def released_on(release_id: str) -> date:
     """Date inside a release id. Errors: ValueError when it is no release id."""
     found = _RELEASE_ID.match(release_id)
     if not found:
         raise P20wError(f"{release_id!r} is not a release id like r20270615-0123abcd.")
     return date(*(int(part) for part in found.groups()))
+
+
+def _deliveries_file(settings: Settings, release_id: str) -> Path:
+    return settings.release_ledger / "delivery" / f"{release_id}.json"
+
+
+def _digest(kept: dict) -> str:
+    return hashlib.sha256("\n".join([kept["salt"], *kept["delivery_ids"]]).encode()).hexdigest()
 
 
 def _rows(release: Path, described: dict, table: Path) -> pl.DataFrame:

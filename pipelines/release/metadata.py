@@ -24,6 +24,10 @@ _OWN_COLUMNS = {
     "data_as_of": "Date of the deliveries that this row was computed from; earlier than the release where it is kept.",
     "release_id": "The release that this file belongs to.",
 }
+NOT_A_CHECKOUT = "not a checkout"
+MODIFIED = "+modified"
+_CODE = {"pipelines": (".py", ".sql"), "schemas": (".py",), "dbt_project": (".sql", ".yml")}
+_MADE_BY_DBT = {"target", "logs"}
 _FRICTIONLESS = {pl.String: "string", pl.Boolean: "boolean", pl.Date: "date", pl.Float64: "number"}
 
 
@@ -128,22 +132,19 @@ def read_checksums(folder: Path) -> dict[str, str]:
 
 
 def provenance(settings: Settings) -> dict:
-    """Where tonight's numbers come from: code, libraries, deliveries, seeds, registry, position in the ledger."""
-    lock = settings.root / "requirements.lock"
+    """Where tonight's numbers come from, for everyone: code, libraries, seeds, registry, position in the ledger."""
     return {
         "git_commit": git_commit(settings.root),
-        "lock_sha256": sha256(lock) if lock.exists() else "unknown",
-        "delivery_ids": delivery_ids(settings),
-        "seed_sha256": {
-            path.relative_to(settings.seeds).as_posix(): sha256(path) for path in sorted(settings.seeds.rglob("*.csv"))
-        },
+        "code_sha256": code_digest(settings.root),
+        "lock_sha256": lock_digest(settings.root),
+        "seed_sha256": seed_digests(settings),
         "registry_build": registry_build(settings),
         "ledger_position": len(list(settings.release_ledger.glob("r*.parquet"))),
     }
 
 
 def git_commit(root: Path) -> str:
-    """Commit of the checkout, with '+modified' where files differ from it; 'unknown' outside a repository."""
+    """Commit of the checkout, with `MODIFIED` where files differ from it; `NOT_A_CHECKOUT` outside a repository."""
 
     def run(*arguments: str) -> str:
         command = ["git", "-C", str(root), *arguments]
@@ -151,9 +152,30 @@ def git_commit(root: Path) -> str:
 
     try:
         commit = run("rev-parse", "--verify", "HEAD")
-        return f"{commit}+modified" if run("status", "--porcelain", "--untracked-files=no") else commit
+        return f"{commit}{MODIFIED}" if run("status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return NOT_A_CHECKOUT
+
+
+def code_digest(root: Path) -> str:
+    """Digest of the code and models that make a release's tables; it is the same with and without a checkout."""
+    digest = hashlib.sha256()
+    for folder, suffixes in _CODE.items():
+        for path in sorted((root / folder).rglob("*")):
+            name = path.relative_to(root)
+            if path.suffix in suffixes and not _MADE_BY_DBT.intersection(name.parts):
+                digest.update(f"{name.as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def lock_digest(root: Path) -> str:
+    """Digest of the list of libraries."""
+    return sha256(root / "requirements.lock")
+
+
+def seed_digests(settings: Settings) -> dict[str, str]:
+    """Digest of each file of registers, policies and reference data."""
+    return {path.relative_to(settings.seeds).as_posix(): sha256(path) for path in sorted(settings.seeds.rglob("*.csv"))}
 
 
 def delivery_ids(settings: Settings) -> list[str]:

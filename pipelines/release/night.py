@@ -42,6 +42,11 @@ def publish_approved(settings: Settings, approved_by: str) -> str:
     last = planner.last_good(settings)
     if last is None:
         raise publishing.ReleaseError("There is no candidate: no night has run to its end. Run `p20w nightly` first.")
+    if last.get("overwritten_by"):  # deliveries, links and tables may be of two nights
+        raise publishing.ReleaseError(
+            f"Night {last['overwritten_by']} did not run to its end: nothing is published from what it left. "
+            "Run `p20w nightly` again, then approve."
+        )
     return publish_if_due(settings, last["build_id"], approved_by)
 
 

@@ -1,7 +1,7 @@
 """Making a release the one that everyone reads: built beside the others, renamed whole, the link swapped.
 
-What belongs here: when to publish, the order of the steps, what an interrupted night left behind, going back,
-building again. What does not: contents (`build`, `metadata`) and the decision (`gate`).
+What belongs here: when to publish, the order of the steps, what an interrupted night left behind, going back.
+What does not: contents (`build`, `metadata`), the decision (`gate`), building an old release again (`rebuild`).
 
 At every instant `releases/current` names a complete release: a kill leaves at most a hidden folder, a finished folder
 that was never shown, or a release that the ledger does not know yet, and the next start settles each of them.
@@ -11,26 +11,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import polars as pl
-
-from pipelines.progress import say
 from pipelines.release import build, clock, ledger, metadata, waivers
 from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
-from pipelines.release.gate import GateDecision, load_decision, save_decision
+from pipelines.release.gate import GateDecision, save_decision
 from pipelines.settings import Settings
 
 # pages(settings, build_id, release_dir, gate): write release_dir/site; data/, release.json and gate.json are there.
 Pages = Callable[[Settings, str, Path, dict], object]
 # inventory(settings, out_csv): write the collection inventory.
 Inventory = Callable[[Settings, Path], object]
-# run_pipeline(settings, build_id): run a night on that home up to the candidate.
-Pipeline = Callable[[Settings, str], object]
 
 
 class ReleaseError(RuntimeError):
@@ -111,6 +105,7 @@ def publish(
         "candidate_id": decision.candidate_id,
         "content_id": content_id,
         **metadata.provenance(settings),
+        **ledger.keep_deliveries(settings, release_id, metadata.delivery_ids(settings)),
         "revised_families": sorted(revised),
         "tables": {mart: {"rows": assembled.tables[mart].height, "digest": digest} for mart, digest in digests.items()},
         "years": [dataclasses.asdict(row) for row in assembled.origins],
@@ -207,52 +202,6 @@ def rollback(settings: Settings, release_id: str, approved_by: str, today: date 
     return f"{release_id} is the current release again, in place of {shown_id or 'none'}."
 
 
-def rebuild(settings: Settings, release_id: str, run_pipeline: Pipeline, scratch: Path | None = None) -> list[str]:
-    """Make a release's Parquet and CSV files again from what is kept, and name each one whose bytes differ.
-
-    Kept deliveries, the vault with its identity log and the earlier release are copied to, or read from, a scratch
-    home (default below `work/`); `run_pipeline` runs a night there up to the candidate; the recorded decision then
-    puts the tables together. An empty list means: the same bytes. The scratch home is removed afterwards unless it
-    was named. Errors: ReleaseError when the release, its decision or one of its deliveries is not kept.
-    """
-    folder = _folder(settings, release_id)
-    described = metadata.read_release(folder)
-    try:
-        decision = load_decision(settings, release_id)
-    except FileNotFoundError:
-        raise ReleaseError(
-            f"The exact decision that made {release_id} is not kept: the release cannot be built again."
-        ) from None
-    code = metadata.git_commit(settings.root)
-    other_code = code != described["git_commit"] or code == "unknown" or code.endswith("+modified")
-    if other_code:
-        say(f"The code here is {code}, the release was made by {described['git_commit']}: bytes may differ.")
-    home = scratch or settings.work / f"rebuild-{release_id}"
-    remove_tree(home)
-    there = dataclasses.replace(settings, home=home)
-    try:
-        _lay_inputs(settings, there, described)
-        run_pipeline(there, described["build_id"])
-        previous = settings.releases / described["previous_release"] if described["previous_release"] else None
-        if previous is not None and not previous.exists():
-            raise ReleaseError(f"The release before, {previous.name}, is not kept: its rows cannot be repeated.")
-        assembled = build.assemble(
-            there,
-            decision,
-            date.fromisoformat(described["data_as_of"]),
-            previous,
-            set(described["revised_families"]),
-        )
-        build.write_tables(assembled, home / "rebuilt", release_id)
-        differences = _compare(home / "rebuilt", metadata.read_checksums(folder))
-    finally:
-        if scratch is None:
-            remove_tree(home)
-    if differences and other_code:
-        differences.append(f"The code here is {code}, the release was made by {described['git_commit']}.")
-    return differences
-
-
 def build_date(build_id: str) -> date:
     """Date of a build from its id (`20261121T191500-3fa2`)."""
     return date(int(build_id[:4]), int(build_id[4:6]), int(build_id[6:8]))
@@ -273,45 +222,5 @@ def _swap(settings: Settings, release_id: str) -> None:
     build.flush(settings.releases)
 
 
-def _folder(settings: Settings, release_id: str) -> Path:
-    folder = settings.releases / release_id
-    if not (folder / "release.json").exists():
-        raise ReleaseError(f"There is no release {release_id}; `p20w release list` names those that are kept.")
-    return folder
-
-
 def _order(folder: Path) -> float:
     return folder.stat().st_mtime
-
-
-def _lay_inputs(settings: Settings, there: Settings, described: dict) -> None:
-    """Lay kept deliveries, the vault and the exchange of one release into another home."""
-    there.home.mkdir(parents=True)
-    os.chmod(there.home, 0o700)
-    known = pl.read_parquet(settings.evidence / "ledger.parquet")
-    for delivery_id in described["delivery_ids"]:
-        kept = settings.landing / ".received" / delivery_id
-        rows = known.filter(pl.col("delivery_id") == delivery_id)
-        if rows.is_empty() or not kept.exists() or "destroyed" in rows["status"].to_list():
-            raise ReleaseError(
-                f"Delivery {delivery_id} is no longer kept: {described['release_id']} stays, but cannot be built again."
-            )
-        place = rows.row(0, named=True)
-        shutil.copytree(kept, there.landing / place["submitter"] / place["package"] / place["period"])
-    for source, target in ((settings.vault, there.vault), (settings.exchange, there.exchange)):
-        if source.exists():
-            shutil.copytree(source, target)
-
-
-def _compare(folder: Path, expected: dict[str, str]) -> list[str]:
-    found = {path.relative_to(folder).as_posix(): metadata.sha256(path) for path in folder.rglob("*") if path.is_file()}
-    wanted = {name: digest for name, digest in expected.items() if name.startswith(("data/", "csv/"))}
-    differences = []
-    for name in sorted(found.keys() | wanted.keys()):
-        if name not in found:
-            differences.append(f"{name} is in the release but was not made again.")
-        elif name not in wanted:
-            differences.append(f"{name} was made again but is not in the release.")
-        elif found[name] != wanted[name]:
-            differences.append(f"{name} differs from the release.")
-    return differences

@@ -18,6 +18,7 @@ import polars as pl
 from pipelines import planner
 from pipelines.intake import calendar, ledger
 from pipelines.quality import check_result
+from pipelines.release.gate import load_thresholds
 from pipelines.reports import effects, words
 from pipelines.reports.page import write
 from pipelines.reports.published import waiver_sentence
@@ -26,7 +27,6 @@ from pipelines.settings import Settings
 
 EDITIONS = ("restricted", "public")
 FAILING = ("fail", "error", "skipped")
-PRECISION_BAR, RECALL_BAR = 0.99, 0.90  # what linkage must reach by sector pair
 SECTORS = ("early_childhood", "k12", "postsecondary", "workforce", "child_welfare")
 SECTOR_TITLES = {
     "early_childhood": "Early childhood",
@@ -37,6 +37,43 @@ SECTOR_TITLES = {
     "": "All",
 }
 ENOUGH_ROWS = 100  # fewer rows of a collection, and their share in quarantine would speak of single people
+MANY = 3  # more senders than these are told by their number
+BARS = ("precision", "recall_linkable")  # rates of links that a policy sets a bar for
+# What a rule demands, where its name alone does not say it.
+RULES = {
+    "additivity": "Parts add up to their total",
+    "partition": "Groups add up to everyone",
+    "amount_plausible": "Amounts in dollars are plausible",
+    "banded_has_label": "A range names its limits",
+    "bounds": "No hidden number can be narrowed down from what is shown",
+    "determined": "No hidden number can be worked out from what is shown",
+    "inconsistent": "What is shown does not contradict itself",
+    "program": "No hidden number can be narrowed down by using everything that is shown at once",
+    "residual": "What is left of a total, when its shown parts are taken away, does not tell of few people",
+    "breakdowns_present": "Figures are there for every kind of student group",
+    "builds": "The table can be computed",
+    "certified": "Certified by its sender",
+    "groups_still_present": "Every group of the last release is still there",
+    "key_unique": "No figure stands twice",
+    "unique_key": "No row stands twice",
+    "levels_present": "Figures are there for every level, from schools to the state",
+    "numerator_within_denominator": "Those with the outcome are not more than all who are counted",
+    "organizations_still_present": "Every organization of the last release is still there",
+    "row_count_near_last_release": "About as many figures as in the last release",
+    "state_denominator_near_last_release": "About as many people counted in the state as in the last release",
+    "state_rate_near_last_release": "The state's rate is near that of the last release",
+    "suppressed_numerator_hidden": "A hidden figure shows no count",
+    "suppressed_rate_hidden": "A hidden figure shows no rate",
+    "whole_group_present": "Figures for all students together are there",
+}
+# Rules that many tables share, with the column that they are about.
+COLUMN_RULES = {
+    "accepted_values": "{} is one of the agreed values",
+    "not_null": "{} is never empty",
+    "relationships": "{} refers to something that exists",
+    "unique": "{} never stands twice",
+}
+CONSEQUENCES = {"error": "The numbers it touches wait", "warn": "None: they are published"}
 COUNTS = ("derived_count", "accepted_count", "quarantined_count", "duplicate_count")
 
 
@@ -68,6 +105,7 @@ def build_quality(
             "records": records(settings, titles),
             "linkage": linkage(settings),
             "linkage_effect": linkage_effect(settings, titles),
+            "effect_summary": effect_summary(settings, titles),
             "losses": losses(settings, titles, build_id),
             "balance": ledger.ledger_balances(settings),
         }
@@ -84,12 +122,13 @@ def build_quality(
         checks=failures(titles, checks, restricted),
         stopping=stopping(checks),
         news=news(settings, titles, checks, before, restricted),
-        before=before,
+        before=night(before),
         collections=[] if restricted else collections(settings, titles, status),
         state_losses=[] if restricted else state_losses(settings, titles),
         balances=not ledger.ledger_balances(settings),
         availability=availability(settings, titles),
-        bars={"precision": PRECISION_BAR, "recall": RECALL_BAR},
+        bars=bars(settings),
+        enough_rows=ENOUGH_ROWS,
         release_id=release_id,
         data_as_of=data_as_of,
         **exact,
@@ -122,18 +161,55 @@ def decisions(titles: Titles, gate: dict) -> dict:
 
 
 def reasons(titles: Titles, given: list[dict]) -> list[str]:
-    """Coded reasons as sentences. A submitter is named for a delivery that is missing, not for what its rows hold."""
-    found: dict[str, set[int]] = defaultdict(set)
+    """Coded reasons as sentences. A submitter is named for what it sent or did not, not for what its rows hold."""
+    found: dict[str, tuple[set[int], set[str]]] = defaultdict(lambda: (set(), set()))
     for each in given:
-        parts = [words.GATE_REASONS.get(each["code"]) or words.sentence_case(each["code"])]
-        about = [titles.collection(each["collection"])] if each.get("collection") else []
-        if each.get("check_id") and each["code"] not in {"delivery_missing_or_failing", "delivery_below_quality"}:
-            about.insert(0, words.check(each["check_id"]))
-        if each.get("submitter") and each["code"] == "delivery_missing_or_failing":
-            about.append(titles.submitter(each["submitter"]))
-        text = ": ".join([*parts, ", ".join(about)]) if about else parts[0]
-        found[text] |= {each["school_year"]} if each.get("school_year") else set()
-    return [f"{text} ({words.years(list(years))})." if years else f"{text}." for text, years in found.items()]
+        years, senders = found[reason(titles, each)]
+        if each.get("school_year"):
+            years.add(each["school_year"])
+        if each.get("submitter") and each["code"] in {"delivery_missing_or_failing", "delivery_not_certified"}:
+            senders.add(titles.submitter(each["submitter"]))
+    told = []
+    for text, (years, senders) in found.items():
+        who = (
+            f", {', '.join(sorted(senders)) if len(senders) <= MANY else f'{len(senders)} senders'}" if senders else ""
+        )
+        told.append(f"{text}{who}{f' ({words.years(list(years))})' if years else ''}.")
+    return told
+
+
+def reason(titles: Titles, given: dict) -> str:
+    """One coded reason in words, without years and senders."""
+    families = " and ".join(titles.family(code) for code in (given.get("family") or "").split(";") if code)
+    collection = titles.collection(given["collection"]) if given.get("collection") else ""
+    checks = [each for each in (given.get("check_id") or "").split(";") if each]
+    rules = ", ".join(dict.fromkeys(f"“{check(each)}” ({layer(each)})" for each in checks))
+    code = given["code"]
+    if code == "linked_family_held":
+        return f"Held together with {families}: published alone, the difference of the two could tell about few people"
+    if code == "delivery_not_certified":
+        return f"A delivery is not certified by its sender yet: {collection}"
+    if code == "skipped_because_of_failure":
+        failed = f"a check of {families} failed" if families else "a check on which it rests failed"
+        return f"Could not be computed this night, because {failed}: {rules}"
+    text = words.GATE_REASONS.get(code) or words.sentence_case(code)
+    about = [] if code in {"delivery_missing_or_failing", "delivery_below_quality"} else [rules]
+    about = ", ".join(filter(None, [*about, collection]))
+    return f"{text}: {about}" if about else text
+
+
+def check(check_id: str) -> str:
+    """What a check demands, in words."""
+    rule = re.sub(r"__[0-9a-f]{6}$", "", check_id.rsplit(".", 1)[-1])
+    kind, _, column = rule.partition("__")
+    if column and kind in COLUMN_RULES:
+        return COLUMN_RULES[kind].format(words.sentence_case(column))
+    return RULES.get(rule) or words.METRICS.get(rule) or words.check(rule)
+
+
+def night(build_id: str) -> str:
+    """The night of a build, as a date; nothing for none."""
+    return f"{build_id[:4]}-{build_id[4:6]}-{build_id[6:8]}" if build_id else ""
 
 
 def late(titles: Titles, status: list[calendar.StatusRow]) -> list[dict]:
@@ -172,15 +248,19 @@ def failures(titles: Titles, checks: pl.DataFrame, restricted: bool) -> list[dic
     for (severity, check_id, collection, submitter, family), rows in sorted(groups.items()):
         families = [code for code in family.split(";") if code]
         known = [] if families or not collection else titles.reading(collection)
+        consequence = CONSEQUENCES[severity]
+        if is_certification(check_id):
+            known = [code for code in known if titles.indicators.get(code, {}).get("certification_rule") == "certified"]
+            consequence = "Official numbers that read it wait" if known else consequence
         effect = [(titles.family(code), *effects.effect(code, collection)) for code in known]
         found.append(
             {
-                "check": words.check(check_id),
+                "check": check(check_id),
                 "check_id": check_id if restricted else "",
                 "about": titles.collection(collection) if collection else layer(check_id),
                 "submitter": titles.submitter(submitter),
-                "years": words.years([row["school_year"] for row in rows if row["school_year"]]),
-                "severity": words.SEVERITIES[severity],
+                "years": {row["school_year"] for row in rows if row["school_year"]},
+                "consequence": consequence,
                 "stops": severity == "error",
                 "failing": sum(row["failing_count"] or 0 for row in rows) if restricted else None,
                 "total": sum(row["total_count"] or 0 for row in rows) if restricted else None,
@@ -192,21 +272,21 @@ def failures(titles: Titles, checks: pl.DataFrame, restricted: bool) -> list[dic
                 "effects": effect,
             }
         )
-    return merged_families(found)
+    return [{**row, "years": words.years(list(row["years"]))} for row in merged_families(found)]
 
 
 def merged_families(rows: list[dict]) -> list[dict]:
     """Rows of one check that differ in the family only, as one row that names them all."""
     found: dict[tuple, dict] = {}
     for row in rows:
-        key = (row["check"], row["check_id"], row["about"], row["submitter"], row["severity"], row["touches"])
+        key = (row["check"], row["check_id"], row["about"], row["submitter"], row["consequence"], row["touches"])
         if key not in found or not row["families"]:
             found[(*key, len(found)) if key in found else key] = row
             continue
         first = found[key]
         first["families"] += [name for name in row["families"] if name not in first["families"]]
         first["messages"] = list(dict.fromkeys([*first["messages"], *row["messages"]]))[:5]
-        first["years"] = first["years"] if first["years"] == row["years"] else "several"
+        first["years"] |= row["years"]
         if row["failing"] is not None:
             first["failing"] += row["failing"]
             first["total"] += row["total"]
@@ -226,7 +306,14 @@ def is_public(row: dict) -> bool:
 def is_about_delivery(row: dict) -> bool:
     """A check of what an agency did (a file that did not come, or was refused), not of what its rows hold."""
     rule = row["check_id"].rsplit(".", 1)[-1]
-    return row["layer"] == "intake" and rule in {"delivered", "refused", "in_force", "destroy_by", "sent_twice"}
+    return row["layer"] == "intake" and (
+        is_certification(row["check_id"]) or rule in {"delivered", "refused", "in_force", "destroy_by", "sent_twice"}
+    )
+
+
+def is_certification(check_id: str) -> bool:
+    """A check of whether the delivery in use is certified."""
+    return check_id.startswith("intake.") and check_id.endswith(".certified")
 
 
 def layer(check_id: str) -> str:
@@ -272,7 +359,7 @@ def news(settings: Settings, titles: Titles, checks: pl.DataFrame, before: str, 
             if restricted or is_public(row):
                 named = restricted or is_about_delivery(row)
                 about = titles.collection(row["collection"]) if row["collection"] else layer(row["check_id"])
-                parts = [words.check(row["check_id"]), about, titles.submitter(row["submitter"]) if named else ""]
+                parts = [check(row["check_id"]), about, titles.submitter(row["submitter"]) if named else ""]
                 found.add(", ".join(filter(None, parts)))
         return found
 
@@ -440,17 +527,52 @@ def linkage(settings: Settings) -> dict:
             ] = row
         else:
             others.append({**row, "name": name[0], "words": words.METRICS.get(row["metric"], row["metric"])})
+    least = bars(settings)
     for pair in pairs.values():
-        for metric, bar in (("precision", PRECISION_BAR), ("recall_linkable", RECALL_BAR)):
+        for metric in BARS:
             value = pair[metric]["value"] if metric in pair else None
-            pair[f"{metric}_reached"] = None if value is None else value >= bar
+            pair[f"{metric}_reached"] = None if value is None or least[metric] is None else value >= least[metric]
     order = {sector: number for number, sector in enumerate(SECTORS)}
     keys = sorted(pairs, key=lambda pair: [order.get(sector, len(order)) for sector in pair])
     return {"pairs": [pairs[key] for key in keys], "others": others}
 
 
+def bars(settings: Settings) -> dict[str, float | None]:
+    """The least share that links must reach by sector pair, from the policy; None where it sets none."""
+    largest = dict(reversed(load_thresholds(settings)))  # of two lines for one check the first counts
+    found = {metric: largest.get(f"linkage.brg_record_person.{metric}") for metric in BARS}
+    return {metric: None if share is None else round(1 - share, 6) for metric, share in found.items()}
+
+
+def effect_summary(settings: Settings, titles: Titles) -> list[dict]:
+    """For every indicator of the register, the largest difference that linkage errors make to a state figure.
+
+    cohorts: how many figures were compared (0 where the indicator has none of the state as a whole).
+    """
+    rows: dict[str, list[dict]] = defaultdict(list)
+    for row in linkage_effect(settings, titles):
+        rows[row["indicator_code"]].append(row)
+    found = []
+    for code in titles.indicators if rows else ():
+        compared = [row for row in rows[code] if row["difference"] is not None]
+        largest = max(compared, key=lambda row: abs(row["difference"]), default=None)
+        people = max(rows[code], key=lambda row: abs(row["found_denominator"] - row["true_denominator"]), default=None)
+        found.append(
+            {
+                "name": titles.family(code),
+                "cohorts": len(rows[code]),
+                "different": sum(
+                    1 for row in rows[code] if row["difference"] or row["found_denominator"] != row["true_denominator"]
+                ),
+                "largest": largest,
+                "people": people,
+            }
+        )
+    return found
+
+
 def linkage_effect(settings: Settings, titles: Titles) -> list[dict]:
-    """What linkage error does to each indicator, where the truth is known (the synthetic state), largest first."""
+    """What linkage error does to each state figure, where the truth is known (the synthetic state)."""
     path = settings.evidence / "linkage_effect.parquet"
     if not path.exists():
         return []

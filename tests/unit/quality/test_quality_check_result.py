@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from pipelines.quality import check_result, scorecard
@@ -76,3 +77,9 @@ def test_scorecards_count_by_source_and_by_family(settings):
     assert (line["check_count"], line["passed_count"], line["warned_count"], line["failed_count"]) == (3, 1, 1, 1)
     assert line["failing_row_count"] == 4
     assert scorecard.by_family(settings, BUILD)["family"].to_list() == ["a", "b"]
+
+
+def test_results_recorded_before_a_cause_was_kept_can_still_be_read(settings):
+    path = check_result.record(settings, BUILD, "intake", [ROW])
+    pl.read_parquet(path).drop("cause").write_parquet(path)
+    assert check_result.read(settings, BUILD)["cause"].to_list() == [""]

@@ -93,9 +93,26 @@ def test_a_skip_counts_as_the_failure_that_caused_it():
     assert rows["warehouse.ind_graduation.builds"]["status"] == "skipped"
     assert "fct_completion.unique__record_key" in rows["warehouse.ind_graduation.builds"]["message"]
     assert rows["warehouse.ind_graduation.builds"]["family"] == "graduation"
+    cause = "warehouse.fct_completion.unique__record_key"
+    assert rows["warehouse.ind_graduation.builds"]["cause"] == rows["warehouse.cube_indicator.builds"]["cause"] == cause
+    assert rows[cause]["cause"] == ""
     assert rows["warehouse.cube_indicator.builds"]["family"] == "course;graduation"
     assert rows["warehouse.fct_course.builds"]["status"] == "error"  # no failure explains it
     assert "warehouse.fct_completion.builds" not in rows
+
+
+def test_a_skip_names_the_failed_check_of_one_indicator_by_its_id_and_touches_all_that_could_not_be_built():
+    first, second = (generic_test("unique", "ind_graduation", "person_key") for _ in range(2))
+    second["name"] += "_second"
+    found = of(ind_graduation="success", ind_course="success", cube_indicator="skipped")
+    for node, status in ((first, "fail"), (second, "pass")):
+        found["results"].append({"unique_id": f"test.p20w.{node['name']}", "status": status, "failures": 1})
+    rows = by_check(dbt_results.rows_of(found, manifest(first, second), "warehouse", {}, INDICATORS))
+    (failed,) = (row for row in rows.values() if row["status"] == "fail")
+    skipped = rows["warehouse.cube_indicator.builds"]
+    assert failed["family"] == "graduation", "the failure itself is about one family"
+    assert skipped["cause"] == failed["check_id"], "also where two tests of one kind need a suffix"
+    assert skipped["family"] == "course;graduation"
 
 
 def test_a_model_that_fails_is_an_error_without_dbt_s_words():

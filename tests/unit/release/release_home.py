@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import duckdb
+import polars as pl
 
 from pipelines.quality import check_result
 from pipelines.release import candidate, gate, publish
@@ -36,13 +37,18 @@ class Installation:
             writer.writeheader()
             writer.writerows(rows)
 
-    def warehouse(self, numerators: dict[tuple[str, int], int], statuses: dict[tuple[str, int], str] | None = None):
+    def warehouse(
+        self,
+        numerators: dict[tuple[str, int], int],
+        statuses: dict[tuple[str, int], str] | None = None,
+        official: tuple[str, ...] = ("graduation",),
+    ):
         """Marts with one State row for each (indicator, cohort year) of 100 people, and two small marts."""
         rows = []
         for (code, year), numerator in numerators.items():
             status = (statuses or {}).get((code, year), "shown")
             hidden = status != "shown"
-            protection = "official" if code == "graduation" else "perturbed"
+            protection = "official" if code in official else "perturbed"
             rows.append(
                 [code, "all", "1", year, year, "state", "STATE", None, "The State", None, None, "all", "all", "All",
                  None if hidden else 100, None if hidden else numerator, None if hidden else numerator / 100, None,
@@ -106,3 +112,14 @@ def row(check_id: str, layer: str, **more) -> dict:
         "total_count": 100,
         **more,
     }
+
+
+def keep_delivery(settings: Settings, delivery_id: str) -> None:
+    """A delivery as intake keeps it, in use."""
+    folder = settings.landing / ".received" / delivery_id
+    folder.mkdir(parents=True)
+    (folder / "enrollment.csv").write_text("a\n1\n")
+    settings.evidence.mkdir(parents=True, exist_ok=True)
+    place = {"submitter": "lea_1", "package": "k12_annual", "period": "2024"}
+    line = {"delivery_id": delivery_id, **place, "status": "accepted"}
+    pl.DataFrame([line]).write_parquet(settings.evidence / "ledger.parquet")

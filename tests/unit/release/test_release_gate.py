@@ -72,6 +72,96 @@ def test_a_missing_delivery_holds_the_years_that_read_it(installation):
     assert decision.families["course"].decision == "publish"
 
 
+def of_linked_families(installation) -> None:
+    """Three official families, the first nested in the second; a perturbed one nested as well, and one apart."""
+    names = ("indicator_code", "protection", "nested_in", "collections", "reads_years", "certification_rule")
+    rows = (
+        ("fall", "official", "year", "k12__completion", "0", "certified"),
+        ("year", "official", "", "postsecondary__enrollment", "0;1", "certified"),
+        ("absence", "official", "", "k12__attendance", "0", "latest"),
+        ("course", "perturbed", "year", "postsecondary__course_result", "0", "latest"),
+    )
+    more = {"breakdowns": "all", "levels": "state"}
+    installation.seed("registers/indicator.csv", [dict(zip(names, row, strict=True)) | more for row in rows])
+    numbers = {(code, year): 80 for code, *_ in rows for year in (2023, 2024)}
+    installation.warehouse(numbers, official=("fall", "year", "absence"))
+
+
+@pytest.mark.parametrize(
+    ("collection", "school_year", "held"),
+    [
+        ("k12__completion", 2024, [2024]),  # the inner one, so the outer one too
+        ("postsecondary__enrollment", 2024, [2023, 2024]),  # the outer one, so the inner one too
+        ("k12__completion", None, None),
+    ],
+)
+def test_linked_official_families_are_held_together_and_no_other(installation, collection, school_year, held):
+    of_linked_families(installation)
+    missing = row(
+        f"intake.{collection}.delivered", "intake", category="completeness", status="fail",
+        collection=collection, submitter="lea_2", school_year=school_year,
+    )  # fmt: skip
+    decision = installation.night(BUILD, [missing])
+    assert {name: (each.decision, each.held_years) for name, each in decision.families.items()} == {
+        "fall": ("hold", held),
+        "year": ("hold", held),
+        "absence": ("publish", []),
+        "course": ("publish", []),
+        "mart_availability": ("publish", []),
+        "mart_flow": ("publish", []),
+    }
+    drawn = "year" if collection == "k12__completion" else "fall"
+    reason = decision.families[drawn].reasons[-1]
+    assert (reason.code, reason.family) == ("linked_family_held", "fall" if drawn == "year" else "year")
+    assert [each.code for each in decision.families[reason.family].reasons] == ["delivery_missing_or_failing"]
+    assert {"code": "linked_family_held", "family": reason.family}.items() <= reason.public().items()
+
+
+def preliminary(submitter: str, school_year: int) -> dict:
+    return row(
+        "intake.k12__completion.certified", "intake", severity="warn", status="fail", total_count=0,
+        collection="k12__completion", submitter=submitter, school_year=school_year, message="Certify it.",
+    )  # fmt: skip
+
+
+def test_a_preliminary_delivery_holds_the_years_of_families_that_read_certified_ones(installation):
+    of_linked_families(installation)
+    installation.seed("registers/family.csv", [{"family": "mart_flow", "collections": "k12__completion"}])
+    decision = installation.night(BUILD, [preliminary("lea_1", 2024), preliminary("lea_2", 2024)])
+    fall = decision.families["fall"]
+    assert (fall.decision, fall.held_years) == ("hold", [2024])
+    assert [(each.code, each.collection, each.submitter, each.school_year) for each in fall.reasons] == [
+        ("delivery_not_certified", "k12__completion", "lea_1", 2024),
+        ("delivery_not_certified", "k12__completion", "lea_2", 2024),
+    ]
+    assert decisions(decision)["absence"] == decisions(decision)["mart_flow"] == "publish"
+
+
+def test_families_that_read_the_latest_delivery_do_not_wait_for_certification(installation):
+    decision = installation.night(BUILD, [preliminary("lea_1", 2024)])  # the register names no rule
+    assert set(decisions(decision).values()) == {"publish"}
+
+
+def test_a_failed_check_on_one_family_holds_the_others_with_that_cause(installation):
+    rule = "warehouse.ind_graduation.one_row_a_person"
+    skipped = row("warehouse.cube_indicator.builds", "warehouse", status="skipped", family=ALL, cause=rule)
+    failed = row(rule, "warehouse", status="fail", family="graduation")
+    decision = installation.night(BUILD, [failed, skipped])
+    assert decision.outcome == "publish" and decisions(decision)["mart_flow"] == "publish"
+    found = {
+        name: [(each.code, each.check_id, each.family) for each in decision.families[name].reasons]
+        for name in ("course", "graduation")
+    }
+    assert found == {
+        "course": [("skipped_because_of_failure", rule, "graduation")],
+        "graduation": [("check_failed", rule, "")],
+    }
+    # A waiver for the check does not make the table: what was not rebuilt stays held.
+    waive(installation, check_id=rule)
+    decision = installation.night("20261121T191500-0002", [failed, skipped])
+    assert decisions(decision)["course"] == decisions(decision)["graduation"] == "hold"
+
+
 def test_a_failure_without_year_holds_all_years_and_without_collection_all_families(installation):
     decision = installation.night(BUILD, [row("intake.x.balances", "intake", status="fail")])
     assert decision.families["course"].held_years is None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 from datetime import date
 
 import duckdb
 import polars as pl
 import pytest
-from release_home import row
+from release_home import keep_delivery, row
 
-from pipelines.release import candidate, gate, ledger, publish
+from pipelines.errors import P20wError
+from pipelines.release import candidate, ledger, night, publish
 from pipelines.release.verify import verify
 
 FIRST, SECOND, THIRD = "20261121T191500-3fa2", "20261216T020000-aaaa", "20270616T020000-bbbb"
@@ -39,6 +40,25 @@ def test_the_first_release_is_due_and_whole(installation):
     table = pl.read_parquet(folder / "data" / "mart_indicator__organization.parquet")
     assert table.columns[-2:] == ["data_as_of", "release_id"]
     assert table["data_as_of"].unique().to_list() == [DAY_1]
+
+
+def test_what_is_public_names_no_delivery_and_the_restricted_list_can_be_proven(installation):
+    settings = installation.settings
+    keep_delivery(settings, "0123456789abcdef")
+    installation.publish(installation.night(FIRST), DAY_1, pages=pages, inventory=inventory)
+    folder = publish.current(settings)
+    for path in folder.rglob("*"):
+        assert path.is_dir() or b"0123456789abcdef" not in path.read_bytes(), path
+    described = json.loads((folder / "release.json").read_text())
+    assert described["delivery_count"] == 1
+    # One delivery, so one guess: without the salt it cannot be confirmed.
+    guesses = {hashlib.sha256(text.encode()).hexdigest() for text in ("0123456789abcdef", "0123456789abcdef\n")}
+    assert described["delivery_digest"] not in guesses
+    assert ledger.deliveries(settings, described) == ["0123456789abcdef"]
+    kept = settings.release_ledger / "delivery" / f"{folder.name}.json"
+    kept.write_text(kept.read_text().replace("0123456789abcdef", "fedcba9876543210"))
+    with pytest.raises(P20wError, match="not the one it was published with"):
+        ledger.deliveries(settings, described)
 
 
 def test_files_and_folders_cannot_be_written(installation):
@@ -139,6 +159,36 @@ def test_held_years_keep_released_rows_and_are_incomplete_where_there_are_none(i
         ("graduation", 82, DAY_2),  # held although this is a revision date
     ]
     assert verify(installation.settings) == []
+
+
+def test_a_family_does_not_join_years_that_a_linked_one_published_alone(installation):
+    more = {"protection": "official", "breakdowns": "all", "levels": "state", "collections": "", "reads_years": "0"}
+    outer = {"indicator_code": "outer", "nested_in": "", **more}
+    installation.seed("registers/indicator.csv", [outer])
+    installation.warehouse({("outer", 2024): 50}, official=("outer", "inner"))
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.seed("registers/indicator.csv", [outer, {"indicator_code": "inner", "nested_in": "outer", **more}])
+    later = {("outer", 2024): 50, ("outer", 2025): 60, ("inner", 2024): 40, ("inner", 2025): 45}
+    installation.warehouse(later, official=("outer", "inner"))
+    installation.publish(installation.night(SECOND), DAY_2)
+    columns = "indicator_code, cohort_year, numerator_count, value_status"
+    assert installation.rows(columns) == [
+        ("inner", 2024, None, "incomplete"),
+        ("inner", 2025, 45, "shown"),
+        ("outer", 2024, 50, "shown"),
+        ("outer", 2025, 60, "shown"),
+    ]
+    assert verify(installation.settings) == []
+    # A revision of one is a revision of all that are linked with it.
+    installation.seed(
+        "registers/release_clock.csv", [{"family": "inner", "event": "revision", "date": "2027-06-15", "note": ""}]
+    )
+    installation.warehouse(later | {("outer", 2024): 51}, official=("outer", "inner"))
+    installation.publish(installation.night(THIRD), DAY_3)
+    assert installation.rows(columns, "cohort_year = 2024") == [
+        ("inner", 2024, 40, "shown"),
+        ("outer", 2024, 51, "shown"),
+    ]
 
 
 def test_a_refused_night_leaves_the_current_release(installation):
@@ -255,38 +305,13 @@ def test_verify_names_what_was_changed(installation):
         publish.rollback(installation.settings, first, "chair", DAY_2)
 
 
-def test_rebuild_gives_the_same_bytes_from_kept_deliveries(installation):
-    settings = installation.settings
-    keep_delivery(settings, "d1")
-    installation.publish(installation.night(FIRST), DAY_1)
-    installation.warehouse({("graduation", 2023): 1, ("graduation", 2025): 90, ("course", 2024): 99})
-    second = installation.publish(installation.night(SECOND), DAY_2)
-    kept = settings.home / "kept.duckdb"
-    shutil.copyfile(settings.warehouse_file, kept)
-
-    def run_pipeline(there, build_id):
-        assert (there.landing / "lea_1" / "k12_annual" / "2024" / "enrollment.csv").read_text() == "a\n1\n"
-        shutil.copyfile(kept, there.warehouse_file)
-        candidate.build_candidate(there, build_id)
-
-    # Decided again later, otherwise: what the release was made by stays.
-    gate.decide(settings, SECOND, candidate.Candidate("0" * 64, {}, ()), DAY_3)
-    assert publish.rebuild(settings, second.release_id, run_pipeline) == []
-
-    def run_other_pipeline(there, build_id):
-        run_pipeline(there, build_id)
-        (there.candidate / "data" / "mart_availability.parquet").unlink()
-
-    differences = publish.rebuild(settings, second.release_id, run_other_pipeline)
-    assert any("data/mart_availability.parquet" in line for line in differences)
-
-
-def test_rebuild_says_when_a_delivery_is_no_longer_kept(installation):
-    keep_delivery(installation.settings, "d1")
-    first = installation.publish(installation.night(FIRST), DAY_1)
-    shutil.rmtree(installation.settings.landing / ".received" / "d1")
-    with pytest.raises(publish.ReleaseError, match="Delivery d1 is no longer kept"):
-        publish.rebuild(installation.settings, first.release_id, lambda there, build_id: None)
+def test_nothing_is_published_from_what_an_unfinished_night_left(installation, monkeypatch):
+    installation.night(FIRST)
+    monkeypatch.setattr("pipelines.writer_lock.acquire", lambda settings, who: None)
+    left = {"build_id": FIRST, "overwritten_by": SECOND}
+    (installation.settings.evidence / "last_good_build.json").write_text(json.dumps(left))
+    with pytest.raises(publish.ReleaseError, match=f"Night {SECOND} did not run to its end"):
+        night.publish_approved(installation.settings, "chair")
 
 
 def test_a_malformed_release_clock_is_named(installation):
@@ -297,19 +322,6 @@ def test_a_malformed_release_clock_is_named(installation):
     installation.warehouse({("course", 2024): 99})
     with pytest.raises(ValueError, match="release_clock.csv, line 2"):
         installation.publish(installation.night(SECOND), DAY_2)
-
-
-def keep_delivery(settings, delivery_id: str) -> None:
-    folder = settings.landing / ".received" / delivery_id
-    folder.mkdir(parents=True)
-    (folder / "enrollment.csv").write_text("a\n1\n")
-    settings.evidence.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(
-        {
-            "delivery_id": [delivery_id], "submitter": ["lea_1"], "package": ["k12_annual"], "period": ["2024"],
-            "status": ["accepted"],
-        }
-    ).write_parquet(settings.evidence / "ledger.parquet")  # fmt: skip
 
 
 def interrupt(*_):

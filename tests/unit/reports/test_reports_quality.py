@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 from datetime import date
 
 import pytest
@@ -127,3 +129,95 @@ def test_a_quarantined_enrollment_row_shrinks_a_denominator_and_raises_a_rate():
     direction, sentence = effects.effect("program_participation", "k12__enrollment")
     assert direction == "higher" and sentence.startswith("The denominator shrinks")
     assert effects.effect("a_new_indicator", "k12__enrollment") == effects.NOT_KNOWN
+
+
+def reason(code: str, **values: object) -> dict:
+    return {"code": code, "check_id": "", "family": "", "collection": "", "submitter": "", "school_year": None} | values
+
+
+def test_a_family_held_with_a_linked_one_says_with_which_and_why(home):
+    told = quality.reasons(Titles(home), [reason("linked_family_held", family="college_going_fall")])
+    assert told == [
+        "Held together with College-going, first fall: published alone, the difference of the two could tell about "
+        "few people."
+    ]
+
+
+def test_preliminary_deliveries_are_told_once_with_their_senders_or_how_many(home):
+    def told(senders: int) -> list[str]:
+        given = [
+            reason("delivery_not_certified", collection="k12__completion", submitter=f"lea_{n:04}", school_year=2026)
+            for n in range(1, senders + 1)
+        ]
+        return quality.reasons(Titles(home), given)
+
+    about = "A delivery is not certified by its sender yet: High school completion"
+    assert told(2) == [f"{about}, District 0001, District 0002 (2025–26)."]
+    assert told(4) == [f"{about}, 4 senders (2025–26)."]
+
+
+def test_what_was_not_computed_names_the_family_whose_check_failed(home):
+    given = reason(
+        "skipped_because_of_failure", check_id="warehouse.ind_four_year_graduation.unique_key",
+        family="four_year_graduation",
+    )  # fmt: skip
+    assert quality.reasons(Titles(home), [given, given]) == [
+        "Could not be computed this night, because a check of Four-year graduation rate failed: "
+        "“No row stands twice” (Warehouse: four year graduation)."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("check_id", "told"),
+    [
+        ("warehouse.dim_organization.not_null__organization_name", "Organization name is never empty"),
+        ("warehouse.fct_enrollment.unique__record_key__0a1b2c", "Record key never stands twice"),
+        ("expectation.coverage.breakdowns_present", "Figures are there for every kind of student group"),
+        ("intake.k12__completion.certified", "Certified by its sender"),
+        ("linkage.brg_record_person.recall_linkable", "Linkable pairs that were found"),
+        ("intake.k12__completion.some_new_rule", "Some new rule"),
+    ],
+)
+def test_a_check_reads_as_the_rule_that_it_tries(check_id, told):
+    assert quality.check(check_id) == told
+
+
+def test_a_preliminary_delivery_is_public_and_names_only_the_numbers_that_wait_for_it(evidence):
+    row = check(
+        "intake.k12__completion.certified", "intake", "warn", "fail",
+        collection="k12__completion", submitter="lea_0002", school_year=2026,
+    )  # fmt: skip
+    build = "20261120T020000-cccc"
+    check_result.record(evidence, build, "intake", [row])
+    (found,) = quality.failures(Titles(evidence), check_result.read(evidence, build), restricted=False)
+    assert found["submitter"] == "District 0002" and found["years"] == "2025–26"
+    named = {name for name, *_ in found["effects"]}
+    assert "Four-year graduation rate" in named
+    assert "Found in covered employment, first year after high school" not in named
+
+
+def test_the_bars_of_linkage_are_those_of_the_policy(evidence, tmp_path, page):
+    assert "0.99 reached" in page("restricted") and "0.90 reached" in page("restricted")
+    seeds = tmp_path / "seeds"
+    shutil.copytree(evidence.seeds, seeds)
+    policy = seeds / "policy" / "check_threshold.csv"
+    lines = [line for line in policy.read_text().splitlines() if not line.startswith("linkage.")]
+    lines.append("linkage.brg_record_person.precision,0.02,share,made easier,nobody,2026-07-01")
+    policy.write_text("\n".join(lines) + "\n")
+    changed = dataclasses.replace(evidence, seeds=seeds)
+    (pair,) = quality.linkage(changed)["pairs"]
+    assert quality.bars(changed) == {"precision": 0.98, "recall_linkable": None}
+    assert pair["precision_reached"] is True, "0.9871 reaches 0.98"
+    assert pair["recall_linkable_reached"] is None
+
+
+def test_the_effect_of_linkage_error_is_told_for_every_indicator(evidence, page):
+    summary = {row["name"]: row for row in quality.effect_summary(evidence, Titles(evidence))}
+    assert set(summary) == {row["indicator_name"] for row in Titles(evidence).indicators.values()}
+    assert summary["Course completion"]["cohorts"] == 0
+    fall = summary["College-going, first fall"]
+    assert (fall["cohorts"], fall["different"], fall["largest"]["year"]) == (1, 1, "2024–25")
+    exact = page("restricted")
+    assert "College-going, first fall 1 1 -2.00 2024–25 807 811 2024–25" in exact
+    assert "Course completion It has no figure of the state as a whole to compare." in exact
+    assert "What linkage error does" not in page("public")
