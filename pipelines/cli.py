@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pipelines.progress import say
-from pipelines.settings import settings
+from pipelines.settings import child_environment, settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -118,10 +118,10 @@ def ui(port: int = 3000) -> None:
 
     configuration = settings()
     prepare_instance(configuration)
-    os.environ["DAGSTER_HOME"] = str(configuration.dagster_home)
-    os.execv(
+    os.execve(
         sys.executable,
         [sys.executable, "-m", "dagster", "dev", "-w", str(configuration.root / "workspace.yaml"), "-p", str(port)],
+        child_environment(configuration),
     )
 
 

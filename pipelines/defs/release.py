@@ -1,9 +1,12 @@
 """From exact cubes to a published release: protection, candidate, expectations, decision, pages, publication."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from pipelines import planner
 from pipelines.defs.boundary import evidence_build, step, untouched
+from pipelines.defs.identity import LINK_QUALITY
 from pipelines.defs.warehouse import phase_models
 
 MARTS = [dg.AssetKey(["marts", node["name"]]) for node in phase_models("mart").values()]
@@ -11,7 +14,10 @@ OFFICIAL = dg.AssetKey(["protected", "official_indicator"])
 CANDIDATE = dg.AssetKey(["candidate", "marts"])
 EXPECTATIONS = dg.AssetKey(["evidence", "expectations"])
 DECISION = dg.AssetKey(["evidence", "decision"])
+SITE = dg.AssetKey(["releases", "site"])
+INVENTORY = dg.AssetKey(["releases", "collection_inventory"])
 RELEASE = dg.AssetKey(["releases", "current"])
+QUALITY_REPORT = dg.AssetKey(["evidence", "quality_report"])
 
 
 @dg.asset(
@@ -56,7 +62,10 @@ def expectations() -> dg.MaterializeResult:
 
 
 @dg.asset(
-    key=DECISION, deps=[EXPECTATIONS], group_name="release", description="Decision, family by family, fail-closed."
+    key=DECISION,
+    deps=[EXPECTATIONS, LINK_QUALITY],
+    group_name="release",
+    description="Decision, family by family, fail-closed.",
 )
 def decision() -> dg.MaterializeResult:
     from pipelines.release.candidate import load_candidate
@@ -67,11 +76,28 @@ def decision() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"decision": decided.summary()})
 
 
-@dg.asset(key=RELEASE, deps=[DECISION], group_name="release", description="What everyone reads, swapped whole.")
-def release() -> dg.MaterializeResult:
+# Pages print the release's id and the rows that the decision left, so that they are made while it is put together; the
+# release is shown only when all of it is there. One step, therefore, and its parts in the order in which they are made.
+PUBLISHED = {
+    INVENTORY: ([DECISION], "What is collected, under which law, and who reads it: a row an element."),
+    SITE: ([DECISION, INVENTORY], "The public pages: overview, organizations, flows, quality, inventory."),
+    RELEASE: ([DECISION, SITE], "What everyone reads, swapped whole."),
+    QUALITY_REPORT: ([DECISION, RELEASE, LINK_QUALITY], "The quality report with exact counts, for the data team."),
+}
+
+
+@dg.multi_asset(
+    name="publish",
+    specs=[
+        dg.AssetSpec(key, deps=deps, group_name="release", description=description)
+        for key, (deps, description) in PUBLISHED.items()
+    ],
+)
+def publish() -> Iterator[dg.MaterializeResult]:
     from pipelines.release.night import publish_if_due
 
     with step("publish") as settings:
         outcome = publish_if_due(settings, evidence_build(settings))
         planner.mark_good(settings)
-    return dg.MaterializeResult(metadata={"outcome": outcome})
+    for key in PUBLISHED:
+        yield dg.MaterializeResult(asset_key=key, metadata={"outcome": outcome})

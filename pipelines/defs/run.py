@@ -29,7 +29,6 @@ def prepare_instance(configuration: Settings) -> Path:
     file = home / "dagster.yaml"
     if not file.exists() or file.read_text() != INSTANCE_FILE:
         file.write_text(INSTANCE_FILE)
-    os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
@@ -63,13 +62,13 @@ def run_nightly(configuration: Settings) -> int:
 
 def run_job(configuration: Settings, name: str, build_id: str) -> bool:
     """Run a job in this process, recorded in the home's instance. Says which step failed, and returns False then."""
-    prepare_instance(configuration)
+    home = prepare_instance(configuration)
     writer_lock.acquire(configuration, f"night {build_id}")
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
     from pipelines.definitions import defs
 
-    with DagsterInstance.get() as instance:
+    with DagsterInstance.from_config(str(home)) as instance:
         # We hold the writer's right, so a run that says it is still going died without a word.
         unfinished = [
             DagsterRunStatus.QUEUED,
@@ -100,7 +99,8 @@ def run_job(configuration: Settings, name: str, build_id: str) -> bool:
 
 def rebuild_release(configuration: Settings, release_id: str) -> list[str]:
     """Build a release again in a home of its own, by the same job up to the candidate. Returns the differences."""
-    from pipelines.release.publish import ReleaseError, rebuild
+    from pipelines.release.publish import ReleaseError
+    from pipelines.release.rebuild import rebuild
 
     def run_candidate(there: Settings, build_id: str) -> None:
         done = subprocess.run(

@@ -12,7 +12,8 @@ from pathlib import Path
 from pipelines.reports import words
 from pipelines.reports.page import write
 from pipelines.reports.published import Key, Organization, Published, Row
-from pipelines.reports.section import MEDIAN, cell, explained, is_rate, mark
+from pipelines.reports.section import MEDIAN, cell, coverage, explained, is_rate, mark, subject_name
+from pipelines.reports.transitions import links
 
 YEARS = 3
 
@@ -35,6 +36,7 @@ def write_organization(published: Published, organization: Organization, site_di
         above=above,
         below=below(published, organization),
         sections=sections,
+        flows=links(published, organization),
         glance=[section["glance"] for section in sections if section["glance"]],
         columns=[organization.name, *(each.name for each in above)],
         **published.stamp,
@@ -61,8 +63,9 @@ def indicator_section(
     indicator, own = published.titles.indicators[code], organization.figures.get(code)
     if not own:
         return None
-    years = page_years(published, code, own)
     columns = [own, *(each.figures.get(code, {}) for each in above)]
+    years = page_years(published, code, columns)
+    open_years = sorted({key[1] for key, row in own.items() if is_open(row)})
     has_figures = [True, *(bool(each) for each in columns[1:])]
     columns = [each for each, there in zip(columns, has_figures, strict=True) if there]
     names = [each.name for each, there in zip([organization, *above], has_figures, strict=True) if there]
@@ -79,7 +82,8 @@ def indicator_section(
         elif blocks:
             hidden_by_group.append(name)
     return {
-        **explained(published, indicator, organization.level),
+        **explained(published, indicator, organization.level, open_years),
+        "coverage": coverage(published, indicator) if organization.level == "state" else [],
         "years": [words.school_year(year) for year in years],
         "columns": names,
         "first_column": "Students" if subjects == ["all"] else "What",
@@ -93,13 +97,20 @@ def indicator_section(
     }
 
 
-def page_years(published: Published, code: str, own: dict[Key, Row]) -> list[int]:
-    """The newest years that are known anywhere in the release; an organization without any of them has its own last."""
-    mine = {key[1] for key in own}
+def page_years(published: Published, code: str, columns: list[dict[Key, Row]]) -> list[int]:
+    """The newest years that are known anywhere in the release; an organization without any of them has its own last.
+
+    A year of which nothing is known yet in any column is not among them: a sentence tells of it.
+    """
+    mine = {key[1] for key in columns[0]}
     newest = published.known.get(code, [])[-YEARS:]
-    if mine & set(newest):
-        return newest
-    return sorted(mine & set(published.known.get(code, [])))[-YEARS:] or sorted(mine)[:YEARS]
+    years = newest if mine & set(newest) else sorted(mine & set(published.known.get(code, [])))[-YEARS:]
+    told = {key[1] for rows in columns for key, row in rows.items() if not is_open(row)}
+    return [year for year in years if year in told]
+
+
+def is_open(row: Row) -> bool:
+    return row["value_status"] == "window_open"
 
 
 def tells_something(line: dict) -> bool:
@@ -120,7 +131,7 @@ class Table:
         return sorted(found, key=self.subject_name)
 
     def subject_name(self, subject: str) -> str:
-        return self.published.subjects.get((self.indicator["indicator_code"], subject)) or words.sentence_case(subject)
+        return subject_name(self.published, self.indicator["indicator_code"], subject)
 
     def rows(self, lines: Iterable[tuple[str, str, str, str]]) -> list[dict]:
         """A row of cells for each (name, subject, breakdown, group)."""

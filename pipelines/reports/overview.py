@@ -11,7 +11,7 @@ from pipelines.progress import track
 from pipelines.reports import charts, words
 from pipelines.reports.page import write
 from pipelines.reports.published import Organization, Published, Row
-from pipelines.reports.section import MEDIAN, cell, explained, mark
+from pipelines.reports.section import MEDIAN, cell, coverage, explained, mark, subject_name
 
 OVERVIEW_YEARS = 6
 MOST_DISTRICTS = charts.MOST_SERIES - 1  # beside the state; more, and the overview shows the state alone
@@ -54,7 +54,8 @@ def overview_section(published: Published, code: str) -> dict:
         if shown["amount"]:
             notes.setdefault(("$", MEDIAN))
     return {
-        **explained(published, indicator, level),
+        **explained(published, indicator, level, published.open.get(code, [])),
+        "coverage": coverage(published, indicator),
         **overview_chart(published, indicator, series, years, subjects),
         "first_column": "What" if subjects else "Where",
         "years": labels,
@@ -85,8 +86,8 @@ def overview_series(published: Published, code: str, years: list[int]) -> tuple[
                 continue
             name = each.name
             if has_subjects:
-                subject_name = published.subjects.get((code, subject)) or words.sentence_case(subject)
-                name = subject_name if len(places) == 1 else f"{each.name}: {subject_name}"
+                name = subject_name(published, code, subject)
+                name = name if len(places) == 1 else f"{each.name}: {name}"
             found.setdefault(name, {})[year] = row
     if has_subjects:
         kind = published.titles.indicators[code]["value_kind"]

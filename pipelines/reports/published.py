@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +23,7 @@ Row = dict[str, object]
 Place = tuple[str, str]  # organization level, state id
 Key = tuple[str, int, str, str]  # subject, cohort year, breakdown, group
 
+TRANSITION = "mart_transition__"
 USED = [
     "indicator_code", "subject_code", "school_year", "cohort_year", "organization_level", "organization_id_state",
     "organization_id_nces", "organization_name", "lea_id_state", "lea_name", "breakdown_code", "group_code",
@@ -41,6 +43,7 @@ class Organization:
     lea_name: str
     page: str
     facts: str = ""
+    is_in_directory: bool = True
     figures: dict[str, dict[Key, Row]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -60,7 +63,18 @@ class Published:
     held: dict[str, list[str]]
     waivers: dict[str, list[str]]
     third_parties: dict[str, list[str]]
+    flows: dict[str, list[Row]]  # transition → rows of its newest cohort
+    coverage: dict[str, list[Row]]  # indicator → rows of its newest cohort
+    windows: dict[str, dict[str, str]]  # window → when what an indicator counts has to happen
     cache: Path
+
+    @property
+    def as_of(self) -> date | None:
+        """Date of the data; None before a release has one."""
+        try:
+            return date.fromisoformat(self.data_as_of)
+        except ValueError:
+            return None
 
     @property
     def stamp(self) -> dict[str, str]:
@@ -90,12 +104,15 @@ def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
         },
         known=known,
         open=not_yet,
-        dates=dates(table) if stamped else {},
+        dates=dates(data_dir, table) if stamped else {},
         release_id=table["release_id"][0] if stamped else "candidate",
         data_as_of=str(table["data_as_of"].max()) if stamped else "tonight",
         held=held(gate),
         waivers=waivers_by_family(settings, titles, gate),
         third_parties=third_parties(settings, titles, data_dir),
+        flows={code: newest(data_dir / f"{TRANSITION}{code}.parquet") for code in words.TRANSITIONS},
+        coverage=coverage(data_dir),
+        windows={row["window_code"]: row for row in seed(settings, "policy/outcome_window.csv")},
         cache=settings.work / "charts",
     )
 
@@ -112,12 +129,13 @@ def organizations(table: pl.DataFrame, facts: dict[str, str]) -> dict[Place, Org
             organization = found[(level, id_state)] = Organization(
                 level=level,
                 id_state=id_state,
-                name=row["organization_name"] or id_state,
+                name=words.organization(row["organization_name"] or id_state, level),
                 id_nces=row["organization_id_nces"] or "",
                 lea_id_state=row["lea_id_state"] or "",
-                lea_name=row["lea_name"] or "",
+                lea_name=words.organization(row["lea_name"] or "", "lea"),
                 page=f"organizations/{slug(level, id_state)}.html",
                 facts=facts.get(id_state, "") if level == "institution" else "",
+                is_in_directory=not (row["organization_name"] or "").startswith(words.NOT_IN_DIRECTORY),
             )
         key = (row["subject_code"], row["cohort_year"], row["breakdown_code"], row["group_code"])
         organization.figures[row["indicator_code"]][key] = row
@@ -139,12 +157,45 @@ def institution_facts(data_dir: Path) -> dict[str, str]:
     return facts
 
 
-def dates(table: pl.DataFrame) -> dict[str, tuple[str, str]]:
-    """Indicator → first and last date of its data: they differ from the release's where a family is held."""
+def newest(path: Path) -> list[Row]:
+    """Rows of the newest cohort of which a table of flows shows any, larger ones first; none where there is no table.
+
+    Tables of earlier releases do not say of what type an origin or destination is: that is null then.
+    """
+    if not path.exists():
+        return []
+    table = pl.read_parquet(path).filter(pl.col("value_status") == "shown")
+    types = ("origin_type_code", "destination_type_code")
+    table = table.with_columns(pl.lit(None, pl.String).alias(name) for name in types if name not in table.columns)
+    table = table.filter(pl.col("cohort_year") == pl.col("cohort_year").max())
+    order = ("person_count", "origin_name", "destination_name")
+    return table.sort(order, descending=[True, False, False]).to_dicts()
+
+
+def coverage(data_dir: Path) -> dict[str, list[Row]]:
+    """Indicator → rows of its newest cohort that say how many are counted and who is not, larger ones first."""
+    path = data_dir / "mart_coverage.parquet"
+    if not path.exists():
+        return {}
+    table = pl.read_parquet(path).filter(pl.col("value_status") == "shown")
+    found: dict[str, list[Row]] = defaultdict(list)
+    last = table.filter(pl.col("cohort_year") == pl.col("cohort_year").max().over("indicator_code"))
+    for row in last.sort("share", "outcome_status", "exclusion_code", descending=[True, False, False]).to_dicts():
+        found[row["indicator_code"]].append(row)
+    return found
+
+
+def dates(data_dir: Path, table: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    """Family → first and last date of its data: they differ from the release's where a family is held."""
     spans = table.group_by("indicator_code").agg(
         pl.col("data_as_of").min().alias("first"), pl.col("data_as_of").max().alias("last")
     )
-    return {code: (str(first), str(last)) for code, first, last in spans.iter_rows()}
+    found = {code: (str(first), str(last)) for code, first, last in spans.iter_rows()}
+    for path in sorted(data_dir.glob(f"{TRANSITION}*.parquet")):
+        days = pl.read_parquet(path, columns=["data_as_of"])["data_as_of"]
+        if len(days):
+            found[path.stem] = (str(days.min()), str(days.max()))
+    return found
 
 
 def held(gate: dict) -> dict[str, list[str]]:
@@ -157,7 +208,7 @@ def held(gate: dict) -> dict[str, list[str]]:
 
 
 def third_parties(settings: Settings, titles: Titles, data_dir: Path) -> dict[str, list[str]]:
-    """Indicator → whose files of third parties it reads, under which license: these are not this state's people."""
+    """Family → whose files of third parties it reads, under which license: these are not this state's people."""
     path = data_dir / "mart_availability.parquet"
     packages: dict[str, dict[str, None]] = defaultdict(dict)
     for row in seed(settings, "registers/third_party_delivery.csv"):
@@ -178,8 +229,10 @@ def third_parties(settings: Settings, titles: Titles, data_dir: Path) -> dict[st
         told = "; ".join(words.without_codes(each) for each in own)
         sentence = f"{titles.submitter(source)}, {titles.license(source)}. {told}"
         sentence = sentence.strip().rstrip(".") + "."
-        if sentence not in found[code]:
-            found[code].append(sentence)
+        tables = [name for name in titles.reading(collection) if name in titles.families]
+        for family in (code, *tables):
+            if sentence not in found[family]:
+                found[family].append(sentence)
     return found
 
 

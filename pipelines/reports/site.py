@@ -1,4 +1,4 @@
-"""The public site of a release: overview, one page an organization, the list of them.
+"""The public site of a release: overview, one page an organization, the list of them, flows between stages.
 
 It reads a release's published tables and registers only; what is hidden there is hidden here. Nothing is computed from
 them: which rows stand where, and in what words, is all that is decided here.
@@ -14,6 +14,7 @@ from pipelines.reports.organization import write_organization
 from pipelines.reports.overview import write_overview
 from pipelines.reports.page import copy_style, write
 from pipelines.reports.published import Organization, Published, load
+from pipelines.reports.transitions import write_transitions
 from pipelines.settings import Settings
 
 
@@ -27,8 +28,9 @@ def build_site(settings: Settings, data_dir: Path, site_dir: Path, gate: dict) -
     for organization in track(list(published.organizations.values()), "Organization pages"):
         write_organization(published, organization, site_dir)
     write_list(published, site_dir)
+    write_transitions(published, site_dir)
     write_overview(published, site_dir)
-    return len(published.organizations) + 2
+    return len(published.organizations) + 3
 
 
 def write_list(published: Published, site_dir: Path) -> None:

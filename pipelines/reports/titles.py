@@ -83,4 +83,4 @@ def lea_names(data_dir: Path) -> dict[str, str]:
         .agg(pl.col("organization_name").last())
         .collect()
     )
-    return dict(rows.iter_rows())
+    return {id_state: words.organization(name or id_state, "lea") for id_state, name in rows.iter_rows()}

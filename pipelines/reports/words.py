@@ -6,7 +6,9 @@ or a collection's declaration already holds.
 
 from __future__ import annotations
 
+import calendar
 import re
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 # value_status of a row without a number → (mark, what a screen reader says, sentence below the table).
@@ -20,11 +22,9 @@ HIDDEN = {
 }
 ABSENT = ("–", "nothing published", "Nothing is published here.")
 # A group that is small and one hidden to protect a small one read alike: the difference would tell which is small.
-_PROTECTED = "The group is small, or the number would give away a small group"
 REASONS = {
     "": "",
-    "small_group": _PROTECTED,
-    "complementary": _PROTECTED,
+    "small_group": "The group is small, or the number would give away a small group",
     "band": "The exact share would tell about too few people, so a range is shown",
     "few_employers": "Too few employers stand behind it",
     "window_open": "The time in which this is counted has not passed, or not every source has sent it",
@@ -51,8 +51,8 @@ ATTRIBUTIONS = {
     "one_school": "Everyone counts at one school only, and once in its district and the state.",
 }
 CERTIFICATION = {
-    "certified": "Only deliveries that their sender has certified are counted.",
-    "latest": "The latest delivery is counted, certified or not.",
+    "certified": "A year is published once everyone who has to certify what they sent for it has done so.",
+    "latest": "The latest delivery is counted, certified by its sender or not.",
 }
 DIRECTIONS = {"higher_is_better": "Higher is better.", "lower_is_better": "Lower is better.", "neutral": ""}
 LEADING = {"leading": "It can still be acted on (a leading indicator).", "lagging": "It tells of an outcome (lagging)."}
@@ -67,8 +67,10 @@ GATE_REASONS = {
     "evidence_unreadable": "The recorded evidence could not be read",
     "disclosure_finding": "A protected number could be worked out",
     "shared_core_failed": "A check failed on people, links or organizations, on which every number rests",
-    "skipped_because_of_failure": "A check was skipped because something before it failed",
+    "skipped_because_of_failure": "It could not be computed this night, because a check before it failed",
+    "linked_family_held": "Held together with figures that it is nested in",
     "delivery_missing_or_failing": "A delivery is missing or was refused",
+    "delivery_not_certified": "A delivery is not certified by its sender yet",
     "delivery_below_quality": "Too many rows of a delivery are in quarantine",
     "implausible": "The numbers are implausible",
     "release_rule_failed": "A rule of release failed",
@@ -94,7 +96,6 @@ CHECKS = {
     "program_coverage": "Every hidden number tried by linear programs",
     "run_results_recorded": "Results of the night's models are there",
 }
-SEVERITIES = {"error": "Stops publication", "warn": "Warning"}
 STATUSES = {"fail": "failed", "error": "could not run", "skipped": "skipped", "warn": "warning"}
 DELIVERY = {"late": "Late", "rejected": "Refused", "expected": "Expected", "received": "Received"}
 PRIVACY = {
@@ -125,7 +126,55 @@ TABLES = {
     "mart_transition__college__work": "From college to work",
     "mart_institution": "Postsecondary institutions",
     "mart_availability": "What sources hold and lack",
+    "mart_coverage": "Who is counted, and who is not",
 }
+# Who stands in a table of flows: (side on which districts or colleges stand, who is counted, title of their tables).
+TRANSITIONS = {
+    "early_childhood__kindergarten": (
+        "destination",
+        "Children with a record of kindergarten readiness in {year}, by the early childhood program that the state "
+        "recorded for them in the 12 months before they entered.",
+        "by district",
+    ),
+    "high_school__college": (
+        "origin",
+        "High school graduates of {year} who were found enrolled in college within 12 months, by the first place "
+        "where they were found. Graduates who were not found are not listed here: the rates of college-going count "
+        "them.",
+        "by district",
+    ),
+    "college__work": (
+        "origin",
+        "People who received a college award in {year} and have a record that can be linked to wages, by the industry "
+        "of their largest employer in the first full calendar year after it. Federal civilian and military jobs, "
+        "self-employment and jobs in other states are not in the wage records.",
+        "by college",
+    ),
+}
+OUTCOMES = {
+    "counted": "counted",
+    "no_information": "no information, because no source was asked about them (they stay in the total)",
+    "not_determined": "could not be determined",
+    "excluded": "left out",
+}
+EXCLUSIONS = {
+    "no_performance_level": "their result tells no performance level",
+    "no_result": "the institution sent no result",
+    "not_assessed": "they were not assessed to the end",
+    "too_few_membership_days": "they were enrolled for too few days",
+    "grade_not_covered": "their grade is not counted",
+    "no_wage_linkable_record": "none of their records can be linked to wages",
+    "wage_name_in_review": "wages were found under another name and are being reviewed",
+    "transferred_out": "they moved to a school outside the state’s public schools, with papers",
+    "emigrated": "they left the country, with papers",
+    "transferred_to_institution": "they moved to an institution with a program of its own, with papers",
+    "home_schooled": "they are schooled at home, with papers",
+    "died": "they died or cannot attend for good",
+}
+# Words of a name that keep their small letters, and how long a word in capitals may be to be read as an abbreviation.
+SMALL_WORDS = {"and", "at", "for", "in", "of", "on", "the"}
+LONGEST_ABBREVIATION = 3
+NOT_IN_DIRECTORY = "Not in the directory: "  # how the warehouse names an organization that no directory names
 ACRONYMS = {
     "ssn": "Social Security number",
     "nces": "NCES",
@@ -173,6 +222,28 @@ def years(found: list[int]) -> str:
     return ", ".join(
         school_year(first) if first == last else f"{school_year(first)} to {school_year(last)}" for first, last in spans
     )
+
+
+def month(day: date) -> str:
+    """A month and its year: August 2027."""
+    return f"{calendar.month_name[day.month]} {day.year}"
+
+
+def organization(name: str, level: str) -> str:
+    """An organization's name; one that no directory names is read from its id: OPEN_UNIVERSITY_UK, 00110."""
+    if not name.startswith(NOT_IN_DIRECTORY):
+        return name
+    code = name.removeprefix(NOT_IN_DIRECTORY).strip()
+    parts = re.split(r"[_\s]+", code)
+    if not re.search(r"[A-Za-z]{2}", code):
+        return f"{LEVELS.get(level, 'Organization')} {code}"
+    return " ".join(_capitalized(part, number == 0) for number, part in enumerate(parts))
+
+
+def _capitalized(word: str, is_first: bool) -> str:
+    if word.lower() in SMALL_WORDS and not is_first:
+        return word.lower()
+    return word if word.isupper() and len(word) <= LONGEST_ABBREVIATION else word[:1].upper() + word[1:].lower()
 
 
 def value(row: dict | None, value_kind: str) -> dict[str, str]:

@@ -35,6 +35,8 @@ PAGES = {
     "district": "organizations/lea-0001.html",
     "school": "organizations/school-00010001.html",
     "institution": "organizations/institution-00999900.html",
+    "school without a figure yet": "organizations/school-00010002.html",
+    "from one stage to the next": "transitions/index.html",
     "quality report": "quality.html",
     "quality report of a refused build": "refused.html",
     "quality report without evidence": "empty.html",

@@ -14,6 +14,7 @@ STATE = ("state", "STATE", "State of Examples", None, None)
 LEA = ("lea", "0001", "First District", None, None)
 OTHER_LEA = ("lea", "0002", "Second District", None, None)
 SCHOOL = ("school", "00010001", "First School", "0001", "First District")
+NEW_SCHOOL = ("school", "00010002", "New School", "0001", "First District")
 INSTITUTION = ("institution", "00999900", "Example College", None, None)
 SCHEMA = {
     "indicator_code": pl.String, "subject_code": pl.String, "definition_version": pl.String, "school_year": pl.Int32,
@@ -82,6 +83,8 @@ def rows() -> list[dict]:
                     )
     found.append(row(INSTITUTION, "course_completion", 2026, subject_code="AAA", protection="perturbed"))
     found.append(row(INSTITUTION, "course_completion", 2026, "not_applicable", subject_code="BBB"))
+    for year in (2029, 2030):
+        found.append(row(NEW_SCHOOL, "four_year_graduation", year, "window_open"))
     return found
 
 
@@ -136,10 +139,68 @@ def gate(**changes: object) -> dict:
     }
 
 
+def flow(code: str, year: int, origin: tuple, destination: tuple, count: int, status: str = "shown") -> dict:
+    """One published flow; origin and destination: type, code, name."""
+    return {
+        "transition": code,
+        "cohort_year": year,
+        **dict(zip(("origin_type_code", "origin_code", "origin_name"), origin, strict=True)),
+        **dict(zip(("destination_type_code", "destination_code", "destination_name"), destination, strict=True)),
+        "person_count": count if status == "shown" else None,
+        "value_status": status,
+        "protection": "perturbed",
+        "data_as_of": date(2026, 11, 20),
+        "release_id": "r20261120-example",
+    }
+
+
+def flows() -> list[dict]:
+    """Flows of two transitions, state and district, by institution and its kind; the third has none."""
+    program, none = ("program", "head_start", "Head Start"), ("program", "none_found", "None found in state programs")
+    college = ("institution", "00999900", "Example College")
+    kind = ("institution_kind", "kind:public_2_year", "Public, 2-year, in the state")
+    found = []
+    for place, size in ((STATE, 100), (LEA, 60), (OTHER_LEA, 30)):
+        here = place[:3]
+        found.append(flow("early_childhood__kindergarten", 2026, program, here, size))
+        found.append(flow("early_childhood__kindergarten", 2025, none, here, size + 7))
+        found.append(flow("high_school__college", 2024, here, kind, size + 1))
+        if place is not OTHER_LEA:
+            found.append(flow("high_school__college", 2024, here, college, size - 40))
+    return found
+
+
+def coverage() -> list[dict]:
+    """Who is counted in the state, and who is not: of two indicators, one of them by subject."""
+    found = [
+        ("college_going_fall", "all", 2025, "counted", "", 940, 0.94),
+        ("college_going_fall", "all", 2025, "no_information", "", 60, 0.06),
+        ("college_going_fall", "all", 2024, "counted", "", 777, 0.77),
+        ("employment_year_1_after_high_school", "all", 2025, "not_determined", "no_wage_linkable_record", 80, 0.08),
+        ("employment_year_1_after_high_school", "all", 2025, "excluded", "died", 10, 0.0),
+        ("program_participation", "migrant", 2026, "counted", "", 50, 1.0),
+    ]
+    names = ("indicator_code", "subject_code", "cohort_year", "outcome_status", "exclusion_code", "person_count")
+    return [
+        {**dict(zip((*names, "share"), each, strict=True)), "value_status": "shown", "protection": "perturbed"}
+        for each in found
+    ]
+
+
+def write_flows(folder: Path, given: list[dict]) -> None:
+    """A table for each transition that is given a flow."""
+    for code in sorted({each["transition"] for each in given}):
+        own = [{name: each[name] for name in each if name != "transition"} for each in given]
+        own = [mine for mine, each in zip(own, given, strict=True) if each["transition"] == code]
+        pl.DataFrame(own, infer_schema_length=None).write_parquet(folder / f"mart_transition__{code}.parquet")
+
+
 def write_tables(folder: Path, given: list[dict] | None = None) -> Path:
     """The published tables as Parquet; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(given or rows(), schema=SCHEMA).write_parquet(folder / "mart_indicator__organization.parquet")
+    write_flows(folder, flows())
+    pl.DataFrame(coverage()).write_parquet(folder / "mart_coverage.parquet")
     pl.DataFrame(
         {
             "opeid": ["00999900"],

@@ -6,7 +6,19 @@ import re
 
 import polars as pl
 import pytest
-from made_up_release import BUILD, LEA, SCHOOL, STATE, check, gate, row, write_tables
+from made_up_release import (
+    BUILD,
+    INSTITUTION,
+    LEA,
+    SCHOOL,
+    STATE,
+    check,
+    flow,
+    gate,
+    row,
+    write_flows,
+    write_tables,
+)
 
 from pipelines.quality import check_result
 from pipelines.reports import charts, site
@@ -39,7 +51,10 @@ def test_a_page_shows_the_three_newest_known_years_beside_district_and_state(bui
     header = section[section.index("<thead>") : section.index("</thead>")]
     assert re.findall(r"20\d\d–\d\d", header) == ["2022–23", "2023–24", "2024–25"] * 3
     assert header.index("First School") < header.index("First District") < header.index("State of Examples")
-    assert "Not known yet" in section and "2025–26" in section
+    assert (
+        "2025–26 not yet: the time in which this is counted ended in October 2026, but not every source has sent it."
+        in (text(section))
+    )
 
 
 def test_pages_link_up_and_down(built):
@@ -157,7 +172,10 @@ def test_files_of_third_parties_are_labeled_with_license_and_what_they_are(home,
     )
     data = write_tables(tmp_path / "data", rows)
     pl.DataFrame(
-        [("public_oulad", "postsecondary__course_result", "course_completion", 2014, "available", "")],
+        [
+            ("public_oulad", "postsecondary__course_result", "course_completion", 2014, "available", ""),
+            ("public_edfi", "k12__enrollment", "chronic_absenteeism", 2022, "missing_collection", "Not delivered"),
+        ],
         schema=["source", "collection", "indicator_code", "school_year", "status", "missing"],
         orient="row",
     ).write_parquet(data / "mart_availability.parquet")
@@ -172,3 +190,136 @@ def test_indicators_without_figures_stand_last_by_name_only(built):
     page = text(built([row(STATE, "chronic_absenteeism", 2026)])["index.html"])
     last = page.index("Without figures in this release")
     assert page.index("Kindergarten readiness") > last > page.index("Chronic absenteeism")
+
+
+def test_a_year_of_which_nothing_is_known_is_a_sentence_and_no_column_of_dots(built):
+    page = built()["organizations/school-00010002.html"]
+    assert "…" not in page and "<table" not in page and "There is no figure yet." in page
+    assert "2028–29 not yet: the time in which this is counted ends in August 2029." in text(page)
+    assert "2029–30 not yet: the time in which this is counted ends in August 2030." in text(page)
+
+
+def test_years_before_the_first_that_is_known_are_not_told_as_coming(built):
+    rows = [row(STATE, "four_year_graduation", year, "window_open") for year in (2019, 2020, 2027)]
+    rows += [row(STATE, "four_year_graduation", year) for year in (2021, 2022)]
+    page = text(built(rows)["organizations/state-state.html"])
+    assert "2018–19 to 2019–20 not known: deliveries do not cover the whole time" in page
+    assert "counted, from July 2015 on." in page
+    assert "2026–27 not yet: the time in which this is counted ends in August 2027." in page
+
+
+def test_an_organization_that_no_directory_names_has_a_readable_name_and_a_note(built):
+    unknown = ("institution", "OPEN_UNIVERSITY_UK", "Not in the directory: OPEN_UNIVERSITY_UK", None, None)
+    district = ("lea", "0009", "Not in the directory: 0009", None, None)
+    rows = [row(STATE, "chronic_absenteeism", 2026), row(district, "chronic_absenteeism", 2026)]
+    pages = built([*rows, row(unknown, "course_completion", 2014, subject_code="AAA")])
+    page = pages["organizations/institution-open-university-uk.html"]
+    assert "<h1>Open University UK</h1>" in page and "Not in the directory." in page
+    assert "<h1>District 0009</h1>" in pages["organizations/lea-0009.html"]
+    assert "Not in the directory" not in pages["organizations/state-state.html"]
+
+
+def part(page: str, code: str) -> str:
+    """A transition's section of the page of flows."""
+    return page[page.index(f'<h2 id="{code}">') :].partition("</section>")[0]
+
+
+def test_flows_show_the_newest_cohort_of_the_state_and_of_each_district(built):
+    page = part(built()["transitions/index.html"], "early_childhood__kindergarten")
+    state, _, places = page.partition("<h3>")
+    assert "2025–26" in text(state) and re.search(r"Head Start\s+100\b", text(state))
+    assert re.search(r"First District\s+Head Start\s+60\s+Second District\s+Head Start\s+30\b", text(places))
+    assert "None found" not in page and "107" not in page  # the cohort before
+
+
+def test_flows_by_kind_and_by_institution_stand_apart_and_the_picture_shows_one_of_them(built):
+    page = part(built()["transitions/index.html"], "high_school__college")
+    assert "the two are not to be added" in text(page)
+    picture = page[page.index("<figure>") : page.index("</figure>")]
+    assert "Public, 2-year, in the state" in picture and "Example College" not in picture
+    captions = re.findall(r"<caption>(.*?)</caption>", page)
+    assert [each.split(", ")[1] for each in captions] == ["by kind of institution", "by institution"] * 2
+    kinds = page[page.index(captions[0]) : page.index(captions[1])]
+    assert "101" in kinds and "Example College" not in kinds
+
+
+def test_pages_of_districts_and_colleges_link_to_their_flows(built):
+    pages = built()
+    flows = pages["transitions/index.html"]
+    lea, institution = pages["organizations/lea-0001.html"], pages["organizations/institution-00999900.html"]
+    for code in ("early-childhood-kindergarten-0001", "high-school-college-0001"):
+        assert f'href="../transitions/index.html#{code}"' in lea and flows.count(f'id="{code}"') == 1
+    assert 'href="../transitions/index.html#high_school__college"' in institution
+    assert 'href="transitions/index.html"' in pages["index.html"]
+    assert "transitions/index.html#" not in pages["organizations/school-00010001.html"]
+
+
+def test_flows_say_that_they_are_changed_and_that_small_ones_are_not_shown(built):
+    page = text(built()["transitions/index.html"])
+    assert "changed a little at random" in page and "Small flows are not shown" in page
+    assert page.index("Without figures in this release") < page.rindex("From college to work")
+
+
+def test_flows_that_are_held_without_a_number_are_not_shown_and_the_page_says_why(home, tmp_path, no_drawing):
+    data, code = write_tables(tmp_path / "data"), "high_school__college"
+    college = ("institution", "00999900", "Example College")
+    write_flows(data, [flow(code, 2024, STATE[:3], college, 55), flow(code, 2025, STATE[:3], college, 0, "incomplete")])
+    held = {
+        "family": f"mart_transition__{code}",
+        "mart": f"mart_transition__{code}",
+        "decision": "hold",
+        "held_years": [2025],
+        "reasons": [{"code": "delivery_missing_or_failing", "collection": "k12__completion", "school_year": 2025}],
+    }
+    site.build_site(home, data, tmp_path / "site", gate(families=[held]))
+    page = text(part((tmp_path / "site" / "transitions" / "index.html").read_text(), code))
+    assert "Held. Not brought up to date in this release. A delivery is missing or was refused." in page
+    assert re.search(r"Example College\s+55\b", page) and "2023–24" in page and "2024–25" not in page
+
+
+def test_flows_of_an_earlier_release_without_types_know_the_state_by_its_id(home, tmp_path, no_drawing):
+    data, code = write_tables(tmp_path / "data"), "college__work"
+    industry = ("industry", "61", "Educational services")
+    write_flows(data, [flow(code, 2024, each[:3], industry, 44) for each in (STATE, INSTITUTION)])
+    path = data / f"mart_transition__{code}.parquet"
+    pl.read_parquet(path).drop("origin_type_code", "destination_type_code").write_parquet(path)
+    site.build_site(home, data, tmp_path / "site", gate())
+    state, _, places = part((tmp_path / "site" / "transitions" / "index.html").read_text(), code).partition("<h3>")
+    assert "Example College" not in state and "Example College" in places
+
+
+def test_the_overview_says_how_much_is_known_and_why_not_more(built):
+    page = built()["index.html"]
+    college = text(page[page.index('id="college_going_fall"') : page.index('id="employment_year_1_after_high_school"')])
+    assert "Of everyone in 2024–25: 94% counted; 6% no information, because no source was asked" in college
+    work = text(page[page.index('id="employment_year_1_after_high_school"') :])
+    assert "8% could not be determined: none of their records can be linked to wages; less than 1%" in work
+    assert "77%" not in page  # the cohort before
+
+
+def test_pages_are_written_without_flows_and_without_coverage(home, tmp_path, no_drawing):
+    data = write_tables(tmp_path / "data")
+    for path in [*data.glob("mart_transition__*.parquet"), data / "mart_coverage.parquet"]:
+        path.unlink()
+    site.build_site(home, data, tmp_path / "site", gate())
+    page = text((tmp_path / "site" / "transitions" / "index.html").read_text())
+    assert page.count("From college to work") == 1 and "Without figures in this release" in page
+    assert "How much of it is known" not in (tmp_path / "site" / "index.html").read_text()
+    write_tables(data)
+    for path in [*data.glob("mart_transition__*.parquet"), data / "mart_coverage.parquet"]:
+        pl.read_parquet(path).clear().write_parquet(path)
+    site.build_site(home, data, tmp_path / "empty", gate())
+    assert (tmp_path / "empty" / "index.html").exists()
+
+
+def test_flows_made_from_files_of_third_parties_are_labeled(home, tmp_path, no_drawing):
+    data = write_tables(tmp_path / "data")
+    pl.DataFrame(
+        [("public_oulad", "postsecondary__enrollment", "college_going_fall", 2014, "available", "")],
+        schema=["source", "collection", "indicator_code", "school_year", "status", "missing"],
+        orient="row",
+    ).write_parquet(data / "mart_availability.parquet")
+    site.build_site(home, data, tmp_path / "site", gate())
+    page = (tmp_path / "site" / "transitions" / "index.html").read_text()
+    assert "Not this state’s own records" in part(page, "high_school__college")
+    assert "Not this state’s own records" not in part(page, "early_childhood__kindergarten")
