@@ -21,7 +21,7 @@ from pipelines.settings import Settings
 
 # A year of an official table that showed (or hid) anything counts as published: it may not change before a revision.
 PUBLISHED = ("shown", "banded", "suppressed", "no_students", "not_applicable", "withdrawn")
-_NUMBERS = ("_count", "_low", "_high", "_label", "_amount")
+_NUMBERS = ("_count", "_low", "_high", "_label", "_amount", "rate", "share")
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _incomplete(rows: pl.DataFrame | None) -> pl.DataFrame | None:
     """The same rows without any number, saying that they are incomplete."""
     if _empty(rows) or "value_status" not in rows.columns:
         return None
-    numbers = [name for name in rows.columns if name.endswith(_NUMBERS) or name == "rate"]
+    numbers = [name for name in rows.columns if name.endswith(_NUMBERS)]
     changes = [pl.lit(None).cast(rows.schema[name]).alias(name) for name in numbers]
     changes.append(pl.lit("incomplete").alias("value_status"))
     if "suppression_reason" in rows.columns:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-from homes import LONGEST_SECONDS, Nights, State, make_demo
+from homes import LONGEST_SECONDS, State, make_demo
 
 GIVEN, MIDDLE, SURNAME = "Zyxophilda", "Vexillomene", "Quixotequark"
 STUDENT, CHILD, LOCAL, RECORD, CLIENT = "SIDQX77001", "HSQXC33017", "LIDQXZ4402", "CRNQX66047", "CLTQX77033"
@@ -49,7 +49,7 @@ class Canary:
     temporary: Path
 
 
-def canary_night(_: Nights, folder: Path) -> Canary:
+def canary_night(folder: Path) -> Canary:
     """Plant, let two nights crash with exceptions that quote an identifier, then run a whole night."""
     temporary = folder / "temporary"
     temporary.mkdir()

@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import canaries
 import pytest
 import stories
-from homes import Nights, State, copy_state
+from homes import Job, Nights, State, copy_state
 
 from pipelines.release.candidate import remove_tree
 
 # In this order: what the others wait for comes first.
 JOBS = {
-    "night": stories.first_night,
-    "canary": canaries.canary_night,
-    "missing": stories.missing,
-    "spoiled": stories.spoiled,
-    "arrived": stories.arrived,
-    "rebuilt": stories.rebuilt,
-    "third_party": stories.third_party,
+    "night": Job(stories.first_night),
+    "canary": Job(canaries.canary_night),
+    "missing": Job(stories.missing, ("night",)),
+    "third_party": Job(stories.third_party),
+    "arrived": Job(stories.arrived, ("night", "missing")),
+    "spoiled": Job(stories.spoiled, ("night",)),
+    "rebuilt": Job(stories.rebuilt, ("night",)),
 }
-NEEDS = {"missing": ["night"], "spoiled": ["night"], "rebuilt": ["night"], "arrived": ["night", "missing"]}
-_wanted: list[str] = []
+NIGHTS = pytest.StashKey[Nights]()
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which homes the selected tests use, so that they are made side by side."""
-    used = {name for item in session.items for name in getattr(item, "fixturenames", ()) if name in JOBS}
-    used |= {need for name in used for need in NEEDS.get(name, ())}
-    _wanted[:] = [name for name in JOBS if name in used]
+def jobs_of(item: pytest.Item) -> list[str]:
+    """The homes that a test looks at, in the order in which they are made."""
+    return [name for name in JOBS if name in getattr(item, "fixturenames", ())]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every other test first: the homes are made meanwhile."""
+    order = list(JOBS)
+    items.sort(key=lambda item: max((order.index(name) for name in jobs_of(item)), default=-1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Begin the homes that the selected tests use before the first test of all, whichever it is."""
+    if session.config.option.collectonly:
+        return
+    wanted = {name for item in session.items for name in jobs_of(item)}
+    for name in reversed(JOBS):
+        if name in wanted:
+            wanted.update(JOBS[name].needs)
+    if wanted:
+        session.stash[NIGHTS] = Nights(Path(tempfile.mkdtemp(prefix="p20w-homes-")), JOBS, wanted)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    made = session.stash.get(NIGHTS, None)
+    if made is None:
+        return
+    made.close()
+    if session.testsfailed:
+        print(f"\nThe homes of the integration tests are kept in {made.folder}.")
+    else:  # a gigabyte that nobody will look at
+        remove_tree(made.folder)
 
 
 @pytest.fixture(scope="session")
-def nights(request, tmp_path_factory) -> Iterator[Nights]:
-    folder = tmp_path_factory.mktemp("homes")
-    made = Nights(folder, JOBS, _wanted)
-    yield made
-    made.close()
-    if not request.session.testsfailed:  # a gigabyte that nobody will look at
-        remove_tree(folder)
+def nights(request: pytest.FixtureRequest) -> Nights:
+    return request.session.stash[NIGHTS]
 
 
 @pytest.fixture(scope="session")

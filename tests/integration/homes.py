@@ -2,27 +2,30 @@
 
 What belongs here: making, copying, spoiling and killing homes. What does not: what a test claims about them.
 
-A night costs a minute or more, so each home is made once a session, two at a time, and only where a selected test
-asks for it (`Nights`).
+A night costs a minute or more, so each home is made once a session, two at a time beside the other tests, and only
+where a selected test asks for it (`Nights`).
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.settings import ROOT, Settings, child_environment, load
+from pipelines.settings import settings as here
 
 STUDENTS = 1_000
 SEED = 7
@@ -102,6 +105,7 @@ def state_at(folder: Path, root: Path | None = None, **extra: str) -> State:
             "P20W_TRUTH": str(folder / "truth"),
             "P20W_VAULT_KEY_FILE": str(folder / "vault.key"),
             "P20W_SEEDS": str((root or ROOT) / "seeds"),
+            "P20W_REAL_DATA": str(here().real_data),
         }
     )
     return State(replace(settings, root=root or ROOT), extra)
@@ -178,28 +182,59 @@ def after(line: str, seconds: float = 0.0) -> Callable[[str], bool]:
 
 
 # --- homes made in the background -----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Job:
+    """A long job in a folder of its own, called with the folder and the results of the jobs that it needs."""
+
+    make: Callable[..., object]
+    needs: tuple[str, ...] = ()
+
+
 class Nights:
-    """Results of long jobs by name, worked off two at a time in the order given; a job may wait for an earlier one."""
+    """Results of long jobs by name: two at a time, each begun once what it needs is there, in the order given.
 
-    def __init__(self, folder: Path, jobs: dict[str, Callable[[Nights, Path], object]], wanted: list[str]):
+    They run in processes of their own, because a killer that shares its interpreter with a running test may come too
+    late. What a job returns, or raises, must be picklable.
+    """
+
+    def __init__(self, folder: Path, jobs: dict[str, Job], wanted: set[str]):
         self.folder = folder
-        self.jobs = jobs
-        self.pool = ThreadPoolExecutor(max_workers=2)
-        self.futures: dict[str, Future] = {}
-        for name in jobs:
-            if name in wanted:
-                self.start(name)
-
-    def start(self, name: str) -> Future:
-        if name not in self.futures:
-            folder = self.folder / name
-            folder.mkdir()
-            self.futures[name] = self.pool.submit(self.jobs[name], self, folder)
-        return self.futures[name]
+        self.jobs = {name: job for name, job in jobs.items() if name in wanted}
+        self.pool = ProcessPoolExecutor(max_workers=2, mp_context=multiprocessing.get_context("spawn"))
+        self.results: dict[str, Future] = {name: Future() for name in self.jobs}
+        self.begun: set[str] = set()
+        self.lock = threading.RLock()  # a job that is done at once is noted while the next are begun
+        self._begin_what_can()
 
     def get(self, name: str) -> object:
-        """The job's result; raises what the job raised."""
-        return self.start(name).result()
+        """The job's result; raises what the job, or one that it needs, raised."""
+        return self.results[name].result()
 
     def close(self) -> None:
+        """Wait for what runs and forget what has not begun."""
         self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _begin_what_can(self) -> None:
+        with self.lock:
+            for name, job in self.jobs.items():
+                if name in self.begun or not all(self.results[need].done() for need in job.needs):
+                    continue
+                self.begun.add(name)
+                folder = self.folder / name
+                folder.mkdir()
+                try:
+                    needed = [self.results[need].result() for need in job.needs]
+                    running = self.pool.submit(job.make, folder, *needed)
+                except Exception as error:  # of a job that this one needs: each test that waits is told the same
+                    self.results[name].set_exception(error)
+                    continue
+                running.add_done_callback(lambda done, name=name: self._note(name, done))
+
+    def _note(self, name: str, done: Future) -> None:
+        if done.cancelled():
+            self.results[name].cancel()
+        elif done.exception() is not None:
+            self.results[name].set_exception(done.exception())
+        else:
+            self.results[name].set_result(done.result())
+        self._begin_what_can()

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-from homes import OFFICER, Killed, Nights, State, after, copy_deliveries, copy_state, kill_when, make_demo, state_at
+import polars as pl
+from homes import OFFICER, Killed, State, after, copy_deliveries, copy_state, kill_when, make_demo, state_at
 
 from pipelines.demo_state.faults import Planted, plant
 
 
-def first_night(_: Nights, folder: Path) -> State:
+def first_night(folder: Path) -> State:
     """The demo state's first night, without a fault."""
     state = make_demo(folder)
     state.p20w("nightly")
     return state
 
 
-def third_party(_: Nights, folder: Path) -> State | None:
+def third_party(folder: Path) -> State | None:
     """The first night on real third-party files; None where they are not."""
     state = state_at(folder)
     if not state.settings.real_data.is_dir():
@@ -33,20 +34,37 @@ def third_party(_: Nights, folder: Path) -> State | None:
 
 @dataclass(frozen=True)
 class Missing:
-    """A first night with two faults: its state, what was planted, what the night said."""
+    """A first night with three faults: its state, what was planted, what the night said."""
 
     state: State
     late_file: Planted
     district_missing: Planted
+    preliminary: Planted
     said: str
 
 
-def missing(nights: Nights, folder: Path) -> Missing:
-    """Take two deliveries away and run the first night, with the keys of the faultless state."""
-    state = copy_deliveries(nights.get("night"), folder, with_vault=True)
+def missing(folder: Path, night: State) -> Missing:
+    """Take two deliveries away and the certification of a third, and run the first night, with the keys of the
+    faultless state."""
+    state = copy_deliveries(night, folder, with_vault=True)
     late, district = (plant(state.settings, name) for name in ("late_file", "district_missing"))
+    uncertified = withhold_certification(state)
     said = state.p20w("nightly").stderr
-    return Missing(state, late, district, said)
+    return Missing(state, late, district, uncertified, said)
+
+
+def withhold_certification(state: State) -> Planted:
+    """Leave the first district's oldest annual collection uncertified.
+
+    The demo's own fault does this to the newest one; there it would hold nothing that the missing district does not.
+    """
+    places = state.settings.landing.glob("lea_*/k12_annual/*")
+    place = min(places, key=lambda path: (path.name, path.parts))
+    (place / "certification.json").unlink()
+    truth = pl.read_parquet(state.settings.truth / "record_truth.parquet")
+    here = (pl.col("submitter") == place.parts[-3]) & (pl.col("package") == "k12_annual")
+    records = truth.filter(here & (pl.col("period") == place.name)).height
+    return Planted("preliminary", place.parts[-3], "k12_annual", place.name, "", records)
 
 
 @dataclass(frozen=True)
@@ -60,9 +78,9 @@ class Spoiled:
     published: str
 
 
-def spoiled(nights: Nights, folder: Path) -> Spoiled:
+def spoiled(folder: Path, night: State) -> Spoiled:
     """Spoil one district's newest delivery, send others twice, run a night, ask for publication."""
-    state = copy_state(nights.get("night"), folder / "copy")
+    state = copy_state(night, folder / "copy")
     shifted, repeated = (plant(state.settings, name) for name in ("shifted_columns", "duplicate_delivery"))
     said = state.p20w("nightly").stderr
     published = state.p20w("release", "publish", "--approved-by", OFFICER).stdout
@@ -77,16 +95,16 @@ class Rebuilt:
     said: str
 
 
-def rebuilt(nights: Nights, folder: Path) -> Rebuilt:
+def rebuilt(folder: Path, night: State) -> Rebuilt:
     """Build the first release again."""
-    state = copy_state(nights.get("night"), folder / "copy")
+    state = copy_state(night, folder / "copy")
     done = state.p20w("release", "rebuild", state.release_id, check=False)
     return Rebuilt(done.returncode, done.stdout + done.stderr)
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """The missing files came; nights and publications were killed; in the end the release was published.
+    """What was missing came; nights and publications were killed; in the end the release was published.
 
     `before`, `release_id`: the release shown before and after. `reader_before`, `reader_after`: the digest of all
     rows as a connection opened before the publication saw them, before and after it. `moves`: the current release
@@ -105,14 +123,13 @@ class Arrived:
     moves: list[str]
 
 
-def arrived(nights: Nights, folder: Path) -> Arrived:
-    """Deliver what was missing, kill the night twice and the publication three times, then let both end."""
-    whole, start = nights.get("night"), nights.get("missing")
+def arrived(folder: Path, whole: State, start: Missing) -> Arrived:
+    """Deliver and certify what was missing, kill the night twice and the publication three times, then let both end."""
     state = copy_state(start.state, folder / "copy")
     before = state.release_id
-    for planted in (start.late_file, start.district_missing):
+    for planted in (start.late_file, start.district_missing, start.preliminary):
         place = Path(planted.submitter) / planted.package / planted.period
-        shutil.copytree(whole.settings.landing / place, state.settings.landing / place)
+        shutil.copytree(whole.settings.landing / place, state.settings.landing / place, dirs_exist_ok=True)
     shutil.copytree(whole.settings.truth, state.settings.truth, dirs_exist_ok=True)
     night_kills = [
         kill_when(state, ("nightly",), "while deliveries are taken in", after("Intake of k12:", 0.3)),

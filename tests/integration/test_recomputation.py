@@ -37,6 +37,12 @@ def test_the_comparison_covers_every_indicator_level_and_breakdown_of_the_regist
         assert own["numerator_count"].sum() > 0, f"{code} is compared without anybody in a numerator"
 
 
+def test_every_flow_equals_the_recomputation(settings):
+    flows = recompute.recompute_transitions(settings, recompute.found_links(settings))
+    assert flows["transition_code"].n_unique() == 3 and flows.height > 100
+    assert recompute.compare_transitions(settings, flows).is_empty()
+
+
 def test_one_person_more_in_one_cell_is_found(settings):
     warehouse = warehouse_cells(settings)
     changed = warehouse.with_row_index().with_columns(

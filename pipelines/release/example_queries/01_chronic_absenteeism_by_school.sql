@@ -8,5 +8,6 @@ where indicator_code = 'chronic_absenteeism'
   and school_year = (
       select max(school_year) from mart_indicator__organization
       where indicator_code = 'chronic_absenteeism' and value_status = 'shown'
+        and organization_level = 'school' and breakdown_code = 'all'
   )
 order by rate desc, organization_id_state;

@@ -62,7 +62,7 @@ def test_neither_key_nor_identifiers_leave_the_vault(linked):
             searched += 1
             assert not [path for needle in needles if needle.encode() in data], f"{path.name} holds a planted value"
     assert searched > 20
-    assert (settings.work / "target" / "manifest.json").exists() and list((settings.logs / "dbt").glob("*.log"))
+    assert (settings.work / "target" / "manifest.json").exists() and list((settings.vault / "dbt").glob("*.log"))
 
 
 def test_what_crosses_are_keys_with_the_declared_columns(linked):

@@ -45,8 +45,8 @@ with open_vault(settings, memory_limit="150MB") as con:
     thread.start()
     try:
         con.execute("SELECT count(*) FROM (SELECT * FROM (SELECT '{PLANTED}' || hash(range) AS name, range"
-                    " FROM range(4000000)) ORDER BY name OFFSET 10)").fetchall()
-        con.execute("CREATE TEMP TABLE t AS SELECT '{PLANTED}' || hash(range) AS name FROM range(4000000)")
+                    " FROM range(2500000)) ORDER BY name OFFSET 10)").fetchall()
+        con.execute("CREATE TEMP TABLE t AS SELECT '{PLANTED}' || hash(range) AS name FROM range(2500000)")
     finally:
         done.set()
         thread.join()

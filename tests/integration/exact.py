@@ -1,0 +1,50 @@
+"""What is shown whatever keys were drawn, told from the exact cubes and the policy.
+
+What belongs here: reading restricted cubes and policy for a test's expectation. What does not: the tests.
+
+Keys of persons are random, and with them the noise of each count: near the minimum a flow is shown in one home and
+hidden in the next. At the minimum and the largest noise above it, it is shown in all.
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import date
+
+import duckdb
+import polars as pl
+from homes import State
+
+FLOW = ["cohort_year", "origin_type_code", "origin_code", "destination_type_code", "destination_code"]
+
+
+def policy(state: State, name: str) -> list[dict[str, str]]:
+    with (state.settings.seeds / "policy" / f"{name}.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def minimum_count(state: State) -> int:
+    """The smallest count that may be shown, by the policy in force."""
+    today = date.today().isoformat()
+    rows = [row for row in policy(state, "protection") if row["parameter"] == "minimum_count"]
+    in_force = [row for row in rows if row["effective_date"] <= today]
+    return int(max(in_force, key=lambda row: row["effective_date"])["value"])
+
+
+def largest_noise(state: State) -> int:
+    """How far a published count may be from the exact one."""
+    return max(abs(int(row["noise"])) for row in policy(state, "perturbation_table"))
+
+
+def flows(state: State, mart: str) -> pl.DataFrame:
+    """Every flow that a transition's mart is made of: FLOW and person_count, exact."""
+    with duckdb.connect(str(state.settings.warehouse_file), read_only=True) as con:
+        return con.execute(
+            f"SELECT {', '.join(FLOW)}, person_count FROM cubes.cube_transition WHERE transition_code = ?",
+            [mart.removeprefix("mart_transition__")],
+        ).pl()
+
+
+def sure_flows(state: State, mart: str) -> pl.DataFrame:
+    """The flows among them that no noise can hide."""
+    return flows(state, mart).filter(pl.col("person_count") >= minimum_count(state) + largest_noise(state))
