@@ -49,14 +49,12 @@ def test_every_result_of_the_open_university_is_counted_by_module_gender_and_dis
 
 
 def test_programs_of_grand_bend_are_counted_at_its_lea(marts):
-    found = marts.sql(
-        "SELECT subject_code, numerator_count FROM mart_program_participation"
-        " WHERE organization_level = 'lea' AND breakdown_code = 'all' AND value_status = 'shown'"
-    ).fetchall()
-    assert len(found) >= 8
-    counts = dict(found)
-    # What the files hold, and at most the noise that policy allows.
-    for program, held in {"special_education": 97, "migrant": 275, "food_service": 82, "cte": 64}.items():
+    shown = "mart_program_participation WHERE organization_level = 'lea' AND value_status = 'shown'"
+    assert one(marts, f"SELECT count(*) FROM {shown}") >= 8
+    counts = dict(marts.sql(f"SELECT subject_code, numerator_count FROM {shown} AND breakdown_code = 'all'").fetchall())
+    # What the files hold, and at most the noise that policy allows. (Eleven homeless students may be told or not: the
+    # noise of a count near the minimum decides.)
+    for program, held in {"special_education": 97, "migrant": 275, "food_service": 82, "cte": 64, "esl": 38}.items():
         assert abs(counts[program] - held) <= 5, program
 
 
