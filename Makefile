@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export P20W_HOME ?= $(CURDIR)/state
 
-.PHONY: setup nightly nightly-real test test-full ui lock lint demo clean
+.PHONY: setup nightly nightly-real test test-full bench-linkage ui lock lint demo clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,9 @@ test: setup            ## the suite: no network, no secrets
 
 test-full: setup       ## the suite with its slow part
 	$(BIN)/python -m pytest -m ""
+
+bench-linkage: setup   ## the linkage engine beside others on published sets; writes build/bench/linkage.json
+	$(BIN)/python tests/bench/bench_linkage.py
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

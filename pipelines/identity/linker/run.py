@@ -1,0 +1,230 @@
+"""Link one table: read, standardize, compare, group, write.
+
+What belongs here: the order of the steps, files in and out. What does not: any of the rules.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from pipelines.errors import P20wError
+from pipelines.identity.linker.accuracy import Accuracy, accuracy
+from pipelines.identity.linker.candidate import compare_candidates, load_keys, tie_knots
+from pipelines.identity.linker.columns import ColumnMap, read_map
+from pipelines.identity.linker.group import components, group
+from pipelines.identity.linker.model import Model, load_levels, score, train
+from pipelines.identity.linker.standard import standardize
+from pipelines.progress import say
+from pipelines.settings import Settings
+
+WRITTEN = ("record_id", "cluster_id", "match_weight", "rule")
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Outcome: the table written, its figures, and against the truth where there is one.
+
+    `rows`: record_id, cluster_id, match_weight, rule, in the order of record_id. `join_weight`: the threshold used, in
+    bits; `estimated_precision`: of the pairs inside groups, by the model's own account.
+    """
+
+    rows: pl.DataFrame
+    clusters: int
+    candidates: int
+    join_weight: float
+    estimated_precision: float
+    accuracy: Accuracy | None
+
+
+def link_file(settings: Settings, table: Path, columns: Path, out: Path, truth: str | None = None) -> Linked:
+    """Link the records of a CSV or Parquet file and write `out` (CSV or Parquet), whole or not at all.
+
+    Raises P20wError where a file, the map or a column cannot be used.
+    """
+    mapped = read_map(columns)
+    if out.suffix not in {".csv", ".parquet"}:
+        raise P20wError(f"--out must end with .csv or .parquet, not with '{out.suffix or out.name}'.")
+    with duckdb.connect() as con:
+        _read(con, table)
+        linked = link(con, "source_table", mapped, settings.seeds, truth)
+    temporary = out.with_name("." + out.name + ".tmp")
+    if out.suffix == ".csv":
+        linked.rows.write_csv(temporary)
+    else:
+        linked.rows.write_parquet(temporary)
+    temporary.replace(out)
+    return linked
+
+
+def link(
+    con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, seeds: Path, truth: str | None = None
+) -> Linked:
+    """Link the records of `table` (every column text) on this connection; see Linked. `truth` is read last."""
+    parameter = _parameters(seeds / "policy" / "link_parameter.csv")
+    count = standardize(con, table, columns, str(seeds / "reference" / "nickname.csv"))
+    knot = tie_knots(con, count)
+    candidates = compare_candidates(con, load_keys(seeds / "policy" / "link_key.csv"))
+    say(f"{count} records, {candidates} pairs to compare")
+    model = train(con, load_levels(seeds / "policy" / "link_level.csv"), count, parameter)
+    weighed = _weigh(con, model, knot, count, parameter)
+    only_once = _classes(con, columns.duplicate_free)
+    found, join_weight, precision = _group(weighed, knot, count, parameter, only_once)
+    rows = _rows(con, found, knot, weighed)
+    measured = None
+    if truth is not None:
+        there = con.execute(f"SELECT column_name FROM (DESCRIBE SELECT * FROM {table})").pl()["column_name"].to_list()
+        if truth not in there:
+            raise P20wError(
+                f"The table has no column {truth}, which --truth names. It has: {', '.join(sorted(there))}."
+            )
+        known = con.execute(
+            f'SELECT nullif(trim("{truth}"), \'\') AS truth FROM {table} ORDER BY trim("{columns.record_id}")'
+        ).pl()["truth"]
+        measured = accuracy(rows["cluster_id"], known)
+    return Linked(rows, rows["cluster_id"].n_unique(), candidates, join_weight, precision, measured)
+
+
+def _read(con: duckdb.DuckDBPyConnection, table: Path) -> None:
+    if not table.is_file():
+        raise P20wError(f"There is no table {table}.")
+    reader = {".csv": "read_csv(?, all_varchar = true, header = true)", ".parquet": "read_parquet(?)"}.get(table.suffix)
+    if reader is None:
+        raise P20wError(f"{table.name} must be a .csv or a .parquet file.")
+    try:
+        con.execute(f"CREATE TABLE source_table AS SELECT CAST(COLUMNS(*) AS VARCHAR) FROM {reader}", [str(table)])
+    except duckdb.Error:  # its text may quote a value
+        raise P20wError(
+            f"{table.name} could not be read as {table.suffix[1:].upper()} in UTF-8 with a header."
+        ) from None
+    for (name,) in con.execute("SELECT column_name FROM (DESCRIBE source_table)").fetchall():
+        if name != name.strip():  # some writers leave blanks in the header
+            con.execute(f'ALTER TABLE source_table RENAME COLUMN "{name}" TO "{name.strip()}"')
+
+
+def _parameters(path: Path) -> dict[str, float]:
+    with path.open(newline="", encoding="utf-8") as handle:
+        return {row["parameter"]: float(row["value"]) for row in csv.DictReader(handle)}
+
+
+def _weigh(
+    con: duckdb.DuckDBPyConnection, model: Model, knot: np.ndarray, count: int, parameter: dict[str, float]
+) -> pl.DataFrame:
+    """a, b, weight: the candidates, and every other pair inside a component that they tie together."""
+    weighed = score(con, model, "SELECT a, b FROM candidate")
+    tied = weighed.filter(pl.col("weight") >= parameter["tie_weight"])
+    label = components(count, knot[tied["a"].to_numpy() - 1] - 1, knot[tied["b"].to_numpy() - 1] - 1)
+    of_knot = pl.DataFrame({"id": np.unique(knot)}).with_columns(component=pl.Series(label[np.unique(knot) - 1]))
+    con.register("tied_knots", of_knot.to_arrow())
+    con.execute(
+        "CREATE OR REPLACE TABLE tied_knot AS SELECT *, count(*) OVER (PARTITION BY component) AS size FROM tied_knots"
+    )
+    con.unregister("tied_knots")
+    rest = score(
+        con,
+        model,
+        f"""
+        SELECT x.id AS a, y.id AS b
+        FROM tied_knot AS x
+        JOIN tied_knot AS y ON x.component = y.component AND x.id < y.id
+        ANTI JOIN (
+            SELECT p.knot AS a, q.knot AS b
+            FROM candidate JOIN knot AS p ON p.id = candidate.a JOIN knot AS q ON q.id = candidate.b
+        ) AS seen
+            ON seen.a = least(x.id, y.id) AND seen.b = greatest(x.id, y.id)
+        WHERE x.size BETWEEN 3 AND {int(parameter["group_limit"])}
+        """,
+    )
+    return pl.concat([weighed, rest])
+
+
+def _classes(con: duckdb.DuckDBPyConnection, duplicate_free: tuple[str, ...]) -> np.ndarray | None:
+    """Number of the duplicate-free source of each record, -1 for others; None where no source is declared so."""
+    if not duplicate_free:
+        return None
+    source = con.execute("SELECT source FROM record ORDER BY id").pl()["source"]
+    unknown = sorted(set(duplicate_free) - set(source.drop_nulls()))
+    if unknown:
+        raise P20wError(f"duplicate_free names {', '.join(unknown)}, which the source column never says.")
+    return source.replace_strict(
+        {name: i for i, name in enumerate(duplicate_free)}, default=-1, return_dtype=pl.Int64
+    ).to_numpy()
+
+
+def _group(
+    weighed: pl.DataFrame, knot: np.ndarray, count: int, parameter: dict[str, float], only_once: np.ndarray | None
+) -> tuple[np.ndarray, float, float]:
+    """Group of each record (smallest record index), the joining weight, and the estimated precision.
+
+    The rule for the joining weight, written down and blind to any truth: start at the policy's `join_weight`, and
+    raise it by one bit until the estimated precision of the groups reaches the policy's `least_precision`. A record
+    belongs to its group with the probability that its mean weight to the rest of the group says.
+    """
+    a = knot[weighed["a"].to_numpy() - 1] - 1
+    b = knot[weighed["b"].to_numpy() - 1] - 1
+    limit = parameter["weight_limit"]
+    pairs = (
+        pl.DataFrame(
+            {
+                "a": np.minimum(a, b),
+                "b": np.maximum(a, b),
+                "weight": weighed["weight"].clip(-limit, limit),
+                "said": weighed["said"],
+            }
+        )
+        .group_by("a", "b")
+        .agg(
+            weight=pl.when(pl.col("said").sum() > 0)
+            .then((pl.col("weight") * pl.col("said")).sum() / pl.col("said").sum())
+            .otherwise(pl.col("weight").mean()),
+            said=pl.col("said").mean(),
+        )
+        .sort("a", "b")
+    )
+    a, b, weight, said = (pairs[name].to_numpy() for name in ("a", "b", "weight", "said"))
+    join_weight = parameter["join_weight"]
+    while True:
+        found = group(count, a, b, weight, said, join_weight, parameter["tie_weight"], -limit, only_once)
+        precision = _estimated_precision(found, a, b, weight, said)
+        if precision >= parameter["least_precision"] or join_weight >= limit:
+            return found[knot - 1], join_weight, precision
+        join_weight += 1
+
+
+def _estimated_precision(
+    found: np.ndarray, a: np.ndarray, b: np.ndarray, weight: np.ndarray, said: np.ndarray
+) -> float:
+    """Mean over records, each counted with the pairs that it is part of, of the probability that it belongs."""
+    inside = found[a] == found[b]
+    total, values, pairs = np.zeros(len(found)), np.zeros(len(found)), np.zeros(len(found))
+    for end in (a[inside], b[inside]):
+        np.add.at(total, end, (weight * said)[inside])
+        np.add.at(values, end, said[inside])
+        np.add.at(pairs, end, 1)
+    in_pairs = values > 0
+    if not in_pairs.any():
+        return 1.0
+    belongs = 1 / (1 + np.exp2(-total[in_pairs] / values[in_pairs]))
+    return float((pairs[in_pairs] * belongs).sum() / pairs[in_pairs].sum())
+
+
+def _rows(con: duckdb.DuckDBPyConnection, found: np.ndarray, knot: np.ndarray, weighed: pl.DataFrame) -> pl.DataFrame:
+    """What is written. A cluster bears the record_id of its first record; the weight is the strongest that ties one."""
+    ids = con.execute("SELECT record_id FROM record ORDER BY id").pl()["record_id"]
+    strongest = np.full(len(found), -np.inf)
+    a, b = (weighed[name].to_numpy() - 1 for name in ("a", "b"))
+    kept = found[a] == found[b]
+    for end in (a[kept], b[kept]):
+        np.maximum.at(strongest, end, weighed["weight"].to_numpy()[kept])
+    size = np.bincount(found, minlength=len(found))[found]
+    in_knot = np.bincount(knot - 1, minlength=len(found))[knot - 1] > 1
+    rule = np.select([size == 1, in_knot], ["alone", "plain_agreement"], "probability")
+    weight = pl.Series(np.where(np.isfinite(strongest), strongest, np.nan)).fill_nan(None).round(3)
+    return pl.DataFrame(
+        {"record_id": ids, "cluster_id": ids.gather(found), "match_weight": weight, "rule": pl.Series(rule.tolist())}
+    )
