@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from pipelines.errors import P20wError
 from pipelines.settings import Settings
 
 
@@ -49,11 +50,20 @@ def current_build(settings: Settings) -> str:
 def build_date(settings: Settings) -> date | None:
     """The day (UTC) for which tonight's build reads dated policy; None before the first build."""
     path = settings.work / "build.json"
-    return _day(current_build(settings)) if path.exists() else None
+    return day_of(current_build(settings)) if path.exists() else None
 
 
-def _day(build_id: str) -> date:
-    return datetime.strptime(build_id[:8], "%Y%m%d").date()
+def day_of(build_id: str) -> date:
+    """The day a build id starts with: a rebuild applies the policy of the day of the build, not of today.
+
+    Errors: P20wError when it starts with none.
+    """
+    try:
+        return datetime.strptime(build_id[:8], "%Y%m%d").date()
+    except ValueError:
+        raise P20wError(
+            f"Build id '{build_id}' does not start with a date like 20261121, so the policy in force is unknown."
+        ) from None
 
 
 def plan(settings: Settings) -> Plan:

@@ -25,6 +25,18 @@ from {{ relation }}
 inner join {{ ref('dim_person') }} as person on person.person_key = {{ relation }}.person_key
 {% endmacro %}
 
+{#- Rows of every indicator of the register, with the columns named; no row where the register is empty. -#}
+{% macro rows_of_every_indicator(columns) %}
+    {%- set codes = var('indicator_codes') %}
+    {%- for code in codes %}
+    select {{ columns }} from {{ ref('ind_' ~ code) }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+    {%- if not codes %}
+    select {{ columns }} from {{ ref('ind_chronic_absenteeism') }} where false
+    {%- endif %}
+{% endmacro %}
+
 {#- Indicators whose register says rate_and_median name who paid, so that a median can be judged. -#}
 {% macro has_contributor(indicator_code) -%}
     {{ return(indicator_code in var('median_indicator_codes')) }}

@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from contextlib import suppress as ignoring
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import polars as pl
 
+from pipelines import planner
 from pipelines.disclosure.bands import Bands, load_bands, share_text
 from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
@@ -239,7 +239,7 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
     from pipelines.quality import check_result
 
     started = time.monotonic()
-    as_of = _build_date(build_id)
+    as_of = planner.day_of(build_id)
     policy = load_policy(settings.seeds / "policy" / "protection.csv", as_of)
     bands = load_bands(settings.seeds / "policy" / "rate_band.csv", policy, as_of)
     indicator = _read_csv(
@@ -289,16 +289,6 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
 
 
 # --- reading ----------------------------------------------------------------------------------------------
-
-
-def _build_date(build_id: str) -> date:
-    """The day a build id starts with: a rebuild applies the policy of the day of the build, not of today."""
-    try:
-        return datetime.strptime(build_id[:8], "%Y%m%d").date()
-    except ValueError:
-        raise P20wError(
-            f"Build id '{build_id}' does not start with a date like 20261121, so the policy in force is unknown."
-        ) from None
 
 
 def _read_csv(path: Path, columns: list[str]) -> pl.DataFrame:

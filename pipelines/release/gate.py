@@ -34,9 +34,8 @@ from pipelines.release.waivers import Waiver, load_waivers
 from pipelines.settings import Settings
 
 _FAILING = ("fail", "error", "skipped")
-_CERTIFIED = (
-    r"^intake\..+\.certified$"  # whether the delivery in use is certified: a warning, for some a reason to wait
-)
+# Whether the delivery in use is certified: a warning, for some indicators a reason to wait.
+_CERTIFIED = r"^intake\..+\.certified$"
 _YEARS = re.compile(r"^[+-]?\d+(;[+-]?\d+)*$")  # offsets from the cohort year, as in -3;-2;-1;0
 
 

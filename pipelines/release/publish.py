@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from pipelines import planner
 from pipelines.release import build, clock, ledger, metadata, waivers
 from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
 from pipelines.release.gate import GateDecision, save_decision
@@ -70,7 +71,7 @@ def publish(
         )
     last = last_release_date(settings)
     revised = clock.revised_families(settings, today, last)
-    data_as_of = build_date(build_id)
+    data_as_of = planner.day_of(build_id)
     assembled = build.assemble(settings, decision, data_as_of, shown, revised)
     if not assembled.tables:
         return PublishResult("refused", shown_id, "Not released: every family is refused, there is nothing to show.")
@@ -200,11 +201,6 @@ def rollback(settings: Settings, release_id: str, approved_by: str, today: date 
     _swap(settings, release_id)
     ledger.log(settings, "rolled_back", release_id, shown_id, approved_by)
     return f"{release_id} is the current release again, in place of {shown_id or 'none'}."
-
-
-def build_date(build_id: str) -> date:
-    """Date of a build from its id (`20261121T191500-3fa2`)."""
-    return date(int(build_id[:4]), int(build_id[4:6]), int(build_id[6:8]))
 
 
 def require_officer(settings: Settings, name: str, today: date) -> None:

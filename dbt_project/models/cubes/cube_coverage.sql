@@ -3,15 +3,8 @@
 -- window is open are left out, and so are plain counts, which have no denominator to stand in.
 {% set columns = 'indicator_code, subject_code, perturbation_key, organization_level, cohort_year, outcome_status,
         exclusion_code' %}
-{% set codes = var('indicator_codes') %}
 with person_row as (
-    {%- for code in codes %}
-    select {{ columns }} from {{ ref('ind_' ~ code) }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-    {%- if not codes %}
-    select {{ columns }} from {{ ref('ind_chronic_absenteeism') }} where false
-    {%- endif %}
+    {{ rows_of_every_indicator(columns) }}
 ),
 
 state_row as (

@@ -6,13 +6,7 @@
         organization_level, school_year, cohort_year, is_in_denominator, is_in_numerator, amount, outcome_status' %}
 {% set codes = var('indicator_codes') %}
 with person_row as (
-    {%- for code in codes %}
-    select {{ columns }} from {{ ref('ind_' ~ code) }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-    {%- if not codes %}
-    select {{ columns }} from {{ ref('ind_chronic_absenteeism') }} where false
-    {%- endif %}
+    {{ rows_of_every_indicator(columns) }}
 ),
 
 contributor as (

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipelines.errors import P20wError
+from pipelines.identity.linker.group import components
 from pipelines.identity.linker.standard import STANDARD
 
 # Values that, agreeing together, leave no doubt worth a comparison.
@@ -62,25 +61,27 @@ def load_keys(path: Path) -> list[Key]:
     return keys
 
 
-def tie_knots(con: duckdb.DuckDBPyConnection, count: int) -> np.ndarray:
+def tie_knots(con: duckdb.DuckDBPyConnection, count: int, duplicate_free: tuple[str, ...] = ()) -> np.ndarray:
     """Group records that agree on everything of a PLAIN rule; table `knot` (id, knot) and the knot of each record.
 
-    Shape (count,), the smallest id of the knot.
+    Shape (count,), the smallest id of the knot. Records of a source that names nobody twice are left to be compared:
+    in a knot two of them could meet unseen.
     """
+    con.register("named_once", {"source": np.array(duplicate_free, dtype=str)})
     edges = " UNION ALL ".join(
-        f"SELECT min(id) OVER (PARTITION BY {', '.join(parts)}) AS first, id FROM record WHERE "
-        + " AND ".join(f"{part} IS NOT NULL" for part in parts)
+        f"SELECT min(id) OVER (PARTITION BY {', '.join(parts)}) AS first, id "
+        "FROM record ANTI JOIN named_once USING (source) WHERE " + " AND ".join(f"{part} IS NOT NULL" for part in parts)
         for parts in PLAIN
     )
     found = con.execute(f"SELECT DISTINCT first, id FROM ({edges}) WHERE first < id").fetchnumpy()
     first, second = (np.asarray(found[name], dtype=np.int64) - 1 for name in ("first", "id"))
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    _, label = connected_components(graph, directed=False)
+    label = components(count, first, second)
     _, smallest = np.unique(label, return_index=True)
     knot = smallest[label] + 1
     con.register("knots", {"id": np.arange(1, count + 1), "knot": knot})
     con.execute("CREATE OR REPLACE TABLE knot AS SELECT * FROM knots")
     con.unregister("knots")
+    con.unregister("named_once")
     return knot
 
 
@@ -89,7 +90,7 @@ def compare_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> int:
 
     Of a knot one record stands for each value of a key.
     """
-    con.execute("CREATE OR REPLACE TABLE candidate_by_key (key VARCHAR, a BIGINT, b BIGINT)")
+    con.execute("CREATE OR REPLACE TABLE candidate_by_key (a BIGINT, b BIGINT)")
     for key in keys:
         text = " || '|' || ".join(key.parts)
         con.execute(
@@ -103,10 +104,10 @@ def compare_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> int:
             ),
             small AS (SELECT value FROM keyed GROUP BY value HAVING count(*) BETWEEN 2 AND ?),
             kept AS (SELECT keyed.* FROM keyed SEMI JOIN small USING (value))
-            SELECT ?, least(x.id, y.id), greatest(x.id, y.id)
+            SELECT least(x.id, y.id), greatest(x.id, y.id)
             FROM kept AS x JOIN kept AS y ON x.value = y.value AND x.knot < y.knot
             """,
-            [key.cap, key.name],
+            [key.cap],
         )
     con.execute("CREATE OR REPLACE TABLE candidate AS SELECT DISTINCT a, b FROM candidate_by_key ORDER BY a, b")
     return con.execute("SELECT count(*) FROM candidate").fetchone()[0]

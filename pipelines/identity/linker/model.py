@@ -43,15 +43,14 @@ class Level:
 class Model:
     """Comparisons and, for each, the shares of matches (m) and of strangers (u) at its levels, in order.
 
-    `match_share`: of all pairs of records; `expected_matches`: pairs among the candidates that are expected to match;
-    `twin_bits`: against pairs that look like twins, where both given names recur and where not (see twin_comparison).
+    `match_share`: of all pairs of records; `twin_bits`: against pairs that look like twins, where both given names
+    recur and where not (see twin_comparison).
     """
 
     comparisons: dict[str, list[Level]]
     m: dict[str, np.ndarray]
     u: dict[str, np.ndarray]
     match_share: float
-    expected_matches: float
     twin_bits: tuple[float, float]
 
 
@@ -195,17 +194,13 @@ def train(
         for j, name in enumerate(used):
             if name in NUMBERS:
                 u[j] = _of_number(con, name, u[j], parameter["number_error"])
-        m, match_share, expected = _expectation_maximisation(
-            sampled, u, prior, scale, records, parameter["prior_matches"]
-        )
+        m, match_share, _ = _expectation_maximisation(sampled, u, prior, scale, records, parameter["prior_matches"])
         # Some random pairs are one person's. In a small table they would make agreement among strangers look common.
         strange = 1 - _probability(strangers, m, u, match_share)
     # Where records carry numbers, that none agrees says more.
     table = "with_numbers" if NUMBERS & set(used) else "without_numbers"
     twin_bits = (parameter[f"twin_recurs_{table}"], parameter[f"twin_once_{table}"])
-    return Model(
-        used, dict(zip(used, m, strict=True)), dict(zip(used, u, strict=True)), match_share, expected, twin_bits
-    )
+    return Model(used, dict(zip(used, m, strict=True)), dict(zip(used, u, strict=True)), match_share, twin_bits)
 
 
 def _shares(levels: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:

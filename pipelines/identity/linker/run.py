@@ -19,11 +19,9 @@ from pipelines.identity.linker.candidate import compare_candidates, load_keys, t
 from pipelines.identity.linker.columns import ColumnMap, read_map
 from pipelines.identity.linker.group import components, group
 from pipelines.identity.linker.model import Model, load_levels, score, train
-from pipelines.identity.linker.standard import standardize
+from pipelines.identity.linker.standard import column_names, standardize
 from pipelines.progress import say
 from pipelines.settings import Settings
-
-WRITTEN = ("record_id", "cluster_id", "match_weight", "rule")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def link(
     """Link the records of `table` (every column text) on this connection; see Linked. `truth` is read last."""
     parameter = _parameters(seeds / "policy" / "link_parameter.csv")
     count = standardize(con, table, columns, str(seeds / "reference" / "nickname.csv"))
-    knot = tie_knots(con, count)
+    knot = tie_knots(con, count, columns.duplicate_free)
     candidates = compare_candidates(con, load_keys(seeds / "policy" / "link_key.csv"))
     say(f"{count} records, {candidates} pairs to compare")
     model = train(con, load_levels(seeds / "policy" / "link_level.csv"), count, parameter)
@@ -78,7 +76,7 @@ def link(
     rows = _rows(con, found, knot, weighed)
     measured = None
     if truth is not None:
-        there = con.execute(f"SELECT column_name FROM (DESCRIBE SELECT * FROM {table})").pl()["column_name"].to_list()
+        there = column_names(con, table)
         if truth not in there:
             raise P20wError(
                 f"The table has no column {truth}, which --truth names. It has: {', '.join(sorted(there))}."
@@ -102,7 +100,7 @@ def _read(con: duckdb.DuckDBPyConnection, table: Path) -> None:
         raise P20wError(
             f"{table.name} could not be read as {table.suffix[1:].upper()} in UTF-8 with a header."
         ) from None
-    for (name,) in con.execute("SELECT column_name FROM (DESCRIBE source_table)").fetchall():
+    for name in column_names(con, "source_table"):
         if name != name.strip():  # some writers leave blanks in the header
             con.execute(f'ALTER TABLE source_table RENAME COLUMN "{name}" TO "{name.strip()}"')
 

@@ -46,9 +46,7 @@ def standardize(con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, 
     table: a relation whose columns are all text; nicknames: path of a CSV with the columns nickname and root.
     Raises P20wError where a mapped column is not there, or record_id is empty or repeated.
     """
-    there = {
-        name for (name,) in con.execute("SELECT column_name FROM (DESCRIBE SELECT * FROM " + table + ")").fetchall()
-    }
+    there = set(column_names(con, table))
     absent = sorted({name for names in columns.columns.values() for name in names} - there)
     if absent:
         raise P20wError(
@@ -75,6 +73,11 @@ def standardize(con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, 
     )
     con.execute(_STANDARDIZE)
     return rows
+
+
+def column_names(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """Columns of a relation, in order."""
+    return [name for (name,) in con.execute(f"SELECT column_name FROM (DESCRIBE SELECT * FROM {table})").fetchall()]
 
 
 def _value(columns: ColumnMap, role: str) -> str:

@@ -149,6 +149,21 @@ def test_records_that_plainly_agree_are_tied_and_stand_for_each_other():
     assert found == [(1, 3), (2, 3)]  # by surname the first stands for both, by postal code the second
 
 
+def test_two_records_of_a_source_that_names_nobody_twice_stay_two_however_much_agrees(tmp_path):
+    same = {"first": "Ann", "last": "Quillon", "born": "2001-02-03", "ssn": "123456789"}
+    rows = [{"id": f"{source}{i}", "source": source} | same for source in ("k12", "wage") for i in range(2)]
+    mapped = "record_id: id\nsource: source\ngiven_name: first\nsurname: last\nbirth_date: born\nssn: ssn\n"
+    (tmp_path / "map.yml").write_text(mapped + "duplicate_free: [k12]\n")
+    strangers = [row | {"source": "wage", "ssn": f"{i:09d}"} for i, row in enumerate(people(60, random.Random(1)))]
+    for row in strangers:
+        row.pop("person"), row.pop("zip")
+    table = write(tmp_path / "a.csv", rows + [{name: row[name] for name in rows[0]} for row in strangers])
+    found = link_file(settings(), table, tmp_path / "map.yml", tmp_path / "out.csv").rows
+    cluster = dict(found.select("record_id", "cluster_id").iter_rows())
+    assert cluster["k120"] != cluster["k121"]
+    assert cluster["wage0"] == cluster["wage1"] in {cluster["k120"], cluster["k121"]}
+
+
 def test_a_shared_ssn_alone_ties_nobody():
     rows = [{"ssn": "123456789", "given_name": name, "birth_date": "2001-02-03"} for name in ("Ann", "Bob", "Cyd")]
     assert candidates(rows, [])[1] == [1, 2, 3]

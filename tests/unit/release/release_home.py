@@ -9,6 +9,7 @@ from datetime import date
 import duckdb
 import polars as pl
 
+from pipelines import planner
 from pipelines.quality import check_result
 from pipelines.release import candidate, gate, publish
 from pipelines.settings import Settings
@@ -89,7 +90,7 @@ class Installation:
         """Candidate, evidence and decision of one night on the warehouse as it is."""
         made = candidate.build_candidate(self.settings, build_id)
         self.evidence(build_id, made.id, extra, without)
-        return gate.decide(self.settings, build_id, made, publish.build_date(build_id))
+        return gate.decide(self.settings, build_id, made, planner.day_of(build_id))
 
     def publish(self, decision: gate.GateDecision, today: date, **more) -> publish.PublishResult:
         return publish.publish(self.settings, decision.build_id, decision, today=today, **more)
