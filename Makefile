@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export P20W_HOME ?= $(CURDIR)/state
 
-.PHONY: setup nightly nightly-real test test-full bench-linkage ui lock lint demo clean
+.PHONY: setup nightly nightly-real test test-full bench-linkage bench-identity ui lock lint demo clean
 
 setup: $(VENV)/.ready
 
@@ -36,6 +36,9 @@ test-full: setup       ## the suite with its slow part
 
 bench-linkage: setup   ## the linkage engine beside others on published sets; writes build/bench/linkage.json
 	$(BIN)/python tests/bench/bench_linkage.py
+
+bench-identity: setup  ## what a night of identity costs at 1 and 10 million records; writes build/bench/identity.json
+	$(BIN)/python tests/bench/bench_identity.py
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from pipelines.progress import say
 from pipelines.settings import child_environment, settings
@@ -21,6 +22,12 @@ app = typer.Typer(
 )
 release_app = typer.Typer(no_args_is_help=True, help="Releases: list, verify, publish, roll back, rebuild.")
 app.add_typer(release_app, name="release")
+tokens_app = typer.Typer(no_args_is_help=True, help="Keyed tokens, for agencies that may not send identifiers.")
+app.add_typer(tokens_app, name="tokens")
+steward_app = typer.Typer(
+    no_args_is_help=True, help="The identity steward: who is the same person, where the evidence does not say."
+)
+app.add_typer(steward_app, name="steward")
 
 
 @app.command()
@@ -111,8 +118,25 @@ def check(
     raise typer.Exit(0 if report.is_clean else 1)
 
 
-@app.command()
-def link(
+class _TableFirst(TyperGroup):
+    """`p20w link TABLE …` means `p20w link table TABLE …`: a first word that is no verb of the group is the table."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in self.get_help_option_names(ctx):
+            args = ["table", *args]
+        return super().parse_args(ctx, args)
+
+
+link_app = typer.Typer(
+    cls=_TableFirst,
+    no_args_is_help=True,
+    help="Link the records of any table (`p20w link TABLE`), and train the state's linkage model.",
+)
+app.add_typer(link_app, name="link")
+
+
+@link_app.command("table")
+def link_table(
     table: Annotated[Path, typer.Argument(help="A CSV or Parquet file with one record a row.")],
     columns: Annotated[Path, typer.Option(help="YAML: which column means what; see the README.")],
     out: Annotated[Path, typer.Option(help="The CSV or Parquet file to write.")],
@@ -134,6 +158,42 @@ def link(
             f"Against {truth}: pairs precision {right.precision:.5f}, recall {right.recall:.5f}, F1 {right.f1:.5f}; "
             f"B-cubed precision {right.bcubed_precision:.5f}, recall {right.bcubed_recall:.5f}, F {right.bcubed_f:.5f}."
         )
+
+
+@link_app.command("train")
+def link_train(
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default below evidence/ of the home.")] = None,
+) -> None:
+    """Propose a new version of the linkage model from this home's records, with a report for the steward."""
+    from pipelines import writer_lock
+    from pipelines.identity.training import train_home
+
+    configuration = settings()
+    writer_lock.acquire(configuration, "p20w link train")
+    folder = train_home(configuration, out)
+    typer.echo(
+        f"Wrote {folder / 'link_model.csv'} and its report {folder / 'index.html'}. When the identity steward agrees, "
+        "append the rows to seeds/policy/link_model.csv; the next night scores every pair by them."
+    )
+
+
+@app.command()
+def crosswalk(
+    out: Annotated[Path, typer.Option(help="The Parquet file to write; keys only, restricted.")],
+    build: Annotated[str | None, typer.Option(help="As of this build; without it, as of today.")] = None,
+) -> None:
+    """Which person every record belonged to as of any build, with the rule and its weight."""
+    from pipelines import writer_lock
+    from pipelines.identity.registry import crosswalk as read_crosswalk
+    from pipelines.identity.registry import write_exchange
+    from pipelines.identity.vault import open_vault
+
+    configuration = settings()
+    writer_lock.acquire(configuration, "p20w crosswalk")
+    with open_vault(configuration) as con:
+        found = read_crosswalk(con, build)
+    write_exchange(found, out)
+    typer.echo(f"{found.height} records of {found['person_key'].n_unique()} persons, written to {out}.")
 
 
 @app.command()
@@ -201,6 +261,101 @@ def release_rebuild(release_id: str) -> None:
     if not differences:
         typer.echo(f"Release {release_id} was rebuilt: the same Parquet and CSV bytes.")
     raise typer.Exit(1 if differences else 0)
+
+
+Item = Annotated[int, typer.Argument(help="Number of the item; `p20w steward next` shows the next one.")]
+Who = Annotated[str | None, typer.Option(help="Steward of registers/officer.csv; otherwise the account that asks.")]
+Why = Annotated[str, typer.Option(help="The reason, in words. Name nobody in it.")]
+Bind = Annotated[bool, typer.Option("--bind", help="Of a sample's item: let the judgement bind later nights too.")]
+
+
+@steward_app.command("next")
+def steward_next(who: Who = None) -> None:
+    """Show the next item that waits: two records side by side, with the evidence. The look is logged."""
+    from pipelines.identity.steward import desk, queue, show
+
+    configuration, name, today = settings(), who or desk.system_user(), date.today()
+    with desk.at_desk(configuration, name) as con:
+        waiting = queue.waiting(con, today)
+        if not waiting:
+            typer.echo("Nothing waits for a steward.")
+            return
+        sheet = show.look(con, configuration, waiting[0]["item_id"], name, "next", today)
+    typer.echo(show.as_text(sheet))
+    typer.echo(f"{len(waiting)} wait{'s' if len(waiting) == 1 else ''}, this one included.")
+
+
+@steward_app.command("show")
+def steward_show(item: Item, who: Who = None) -> None:
+    """Show one item: two records side by side, with the evidence. The look is logged."""
+    from pipelines.identity.steward import desk, show
+
+    configuration, name = settings(), who or desk.system_user()
+    with desk.at_desk(configuration, name) as con:
+        sheet = show.look(con, configuration, item, name, "show", date.today())
+    typer.echo(show.as_text(sheet))
+
+
+def _give(item: int, verdict: str, who: str | None, why: str, bind: bool = False) -> None:
+    from pipelines.identity.steward import desk
+    from pipelines.identity.steward.verdict import give_verdict
+
+    configuration, name = settings(), who or desk.system_user()
+    with desk.at_desk(configuration, name) as con:
+        typer.echo(give_verdict(con, configuration, item, verdict, name, why, bind))
+
+
+@steward_app.command("same")
+def steward_same(item: Item, why: Why, who: Who = None, bind: Bind = False) -> None:
+    """Both records are of one person; binds later nights."""
+    _give(item, "same", who, why, bind)
+
+
+@steward_app.command("distinct")
+def steward_distinct(item: Item, why: Why, who: Who = None, bind: Bind = False) -> None:
+    """The records are of two people; binds later nights."""
+    _give(item, "distinct", who, why, bind)
+
+
+@steward_app.command("defer")
+def steward_defer(item: Item, why: Why, who: Who = None) -> None:
+    """Hide the item for the days that the policy says; of a judged item, take the verdict back."""
+    _give(item, "defer", who, why)
+
+
+@steward_app.command("sample")
+def steward_sample(
+    size: Annotated[int, typer.Option(help="About how many pairs to draw.", min=1)], who: Who = None
+) -> None:
+    """Draw pairs to be judged, so that errors of linkage can be estimated. They wait behind the queue."""
+    from pipelines.identity.steward import desk, sample
+
+    configuration, name = settings(), who or desk.system_user()
+    with desk.at_desk(configuration, name) as con:
+        typer.echo(sample.draw(con, configuration, size))
+
+
+@steward_app.command("serve")
+def steward_serve(
+    port: Annotated[int, typer.Option(help="Port of this machine; 0 takes a free one.")] = 0, who: Who = None
+) -> None:
+    """Open the steward's page on this machine, for this machine only, until it is interrupted."""
+    from pipelines.identity.steward import desk, page
+
+    page.serve(settings(), who or desk.system_user(), port)
+
+
+@tokens_app.command("make")
+def tokens_make(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file with one record a row.")],
+    columns: Annotated[Path, typer.Option(help="YAML: which column means what; see the README.")],
+    key_file: Annotated[Path, typer.Option(help="The key agreed with the state: 64 hexadecimal digits or more.")],
+    out: Annotated[Path, typer.Option(help="The file to send.")],
+) -> None:
+    """Replace a file's identifiers by keyed tokens. Run it where the identifiers are; nothing is sent."""
+    from pipelines.identity.token_file import make_tokens
+
+    typer.echo(make_tokens(settings(), file, columns, key_file, out).as_text())
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
+
 from pipelines import planner, writer_lock
 from pipelines.progress import say
 from pipelines.settings import Settings, child_environment
@@ -90,6 +92,18 @@ def source_fingerprint(settings: Settings) -> str:
     return digest.hexdigest()
 
 
+def identity_basis(settings: Settings) -> str:
+    """Hash of what the tables inside the vault are made by: their models and seeds, every macro, DuckDB's version."""
+    nodes = json.loads(ensure_manifest(settings).read_text())["nodes"].values()
+    files = {(settings.dbt_dir / node["original_file_path"]).resolve() for node in nodes if "vault" in node["tags"]}
+    files |= set((settings.dbt_dir / "macros").rglob("*.sql")) | {settings.dbt_dir / "dbt_project.yml"}
+    files |= set(settings.vault.glob("tokens.digest"))  # another key makes other tokens of the same records
+    digest = hashlib.sha256(duckdb.__version__.encode())
+    for path in sorted(files, key=lambda path: path.name):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def ensure_manifest(settings: Settings) -> Path:
     """The manifest of the project as it is on disk; parsed again only when a file that dbt reads changed."""
     manifest, stamp = manifest_path(settings), settings.dbt_dir / "target" / "source_fingerprint"
@@ -115,7 +129,13 @@ def last_outcome(settings: Settings, phase: str) -> dict[str, dict]:
 
 
 def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> PhaseResult:
-    """Run one phase. Failed tests and models are results, not errors; only a crash raises DbtCrashed."""
+    """Run one phase. Failed tests and models are results, not errors; only a crash raises DbtCrashed.
+
+    The identity phase derives every table anew when `full_refresh` asks for it, when its policy or models changed, and
+    when its run before did not end well; otherwise it recomputes what tonight's records touch.
+    """
+    from pipelines.identity import current
+
     target, select = PHASES[phase]
     target_path = phase_folder(settings, phase)
     target_path.mkdir(parents=True, exist_ok=True)
@@ -126,6 +146,9 @@ def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> Pha
     partial = manifest.parent / "partial_parse.msgpack"
     if partial.exists():
         shutil.copyfile(partial, target_path / "partial_parse.msgpack")
+    basis = identity_basis(settings) if phase == "identity" else ""
+    if phase == "identity":
+        full_refresh = current.begin_phase(settings, basis) or full_refresh
     started = time.monotonic()
     arguments = ["build", "--select", *select, "--exclude-resource-type", "unit_test"]
     if full_refresh:
@@ -133,6 +156,8 @@ def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> Pha
     _call(settings, arguments, target, target_path, secret=target == "vault", label=f"dbt {phase}", results=results)
     outcome = json.loads(results.read_text())["results"]
     failed = sum(result["status"] not in {"success", "pass", "warn"} for result in outcome)
+    if phase == "identity" and not failed:
+        current.end_phase(settings, basis)
     return PhaseResult(phase, results, target_path / "manifest.json", failed, time.monotonic() - started)
 
 

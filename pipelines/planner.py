@@ -133,6 +133,7 @@ def input_parts(settings: Settings) -> dict[str, str]:
         + _hash_tree(settings.root / "schemas", {".py"}),
         "libraries": _hash_bytes(settings.root / "requirements.lock"),
         "verdicts": _hash_bytes(settings.vault / "verdicts.digest"),
+        "tokens": _hash_bytes(settings.vault / "tokens.digest"),
     }
 
 

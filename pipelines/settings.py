@@ -39,6 +39,8 @@ class Settings:
     real_data: Path
     vault_key_file: Path
     root: Path = field(default=ROOT)
+    # The key of tokens (pipelines/identity/tokens.py), outside the home; None where no agency sends tokens.
+    token_key_file: Path | None = None
 
     # --- below the home -------------------------------------------------------------------------------
     @property
@@ -141,7 +143,8 @@ class Settings:
 
 
 def load(environ: dict[str, str] | None = None) -> Settings:
-    """Settings from environment variables P20W_HOME, P20W_SEEDS, P20W_TRUTH, P20W_REAL_DATA, P20W_VAULT_KEY_FILE."""
+    """Settings from environment variables P20W_HOME, P20W_SEEDS, P20W_TRUTH, P20W_REAL_DATA, P20W_VAULT_KEY_FILE and
+    P20W_TOKEN_KEY_FILE."""
     environ = dict(os.environ if environ is None else environ)
 
     def path(name: str, default: Path) -> Path:
@@ -155,6 +158,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         truth=path("P20W_TRUTH", ROOT / "demo_truth"),
         real_data=path("P20W_REAL_DATA", ROOT.parent / "shared" / "data"),
         vault_key_file=path("P20W_VAULT_KEY_FILE", home.with_name(home.name + ".vault.key")),
+        token_key_file=path("P20W_TOKEN_KEY_FILE", home) if environ.get("P20W_TOKEN_KEY_FILE") else None,
     )
 
 
@@ -176,5 +180,7 @@ def child_environment(configuration: Settings, **extra: str) -> dict[str, str]:
         P20W_VAULT_KEY_FILE=str(configuration.vault_key_file),
         DAGSTER_HOME=str(configuration.dagster_home),
     )
+    if configuration.token_key_file is not None:
+        environment["P20W_TOKEN_KEY_FILE"] = str(configuration.token_key_file)
     environment.update(extra)
     return environment

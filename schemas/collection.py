@@ -8,13 +8,13 @@ delivery, `pipelines/intake`), and anything that needs two collections (dbt test
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from schemas.elements import ELEMENTS, SEEDS, Element, allowed_codes
+from schemas.elements import ELEMENTS, SEEDS, TOKEN_PREFIX, Element, allowed_codes
 
 if TYPE_CHECKING:
     import pandera.polars as pa
@@ -59,6 +59,12 @@ SYSTEM_COLUMNS = (
 )
 
 FIRST_BIRTH_DATE = dt.date(1900, 1, 1)
+
+# Of an identifying number that is part of a collection's key: the token that stands for it, by identity field.
+NUMBER_TOKENS = {
+    name: f"{TOKEN_PREFIX}{token}"
+    for name, token in (("student_id_state", "student_id"), ("local_id", "local_id"), ("ssn", "ssn"))
+}
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,43 @@ class Collection:
             if field.definition.identity_field:
                 found.setdefault(field.definition.identity_field, []).append(field.element)
         return found
+
+    def polars_type(self, element: str) -> pl.DataType:
+        """Type of an element in a typed table."""
+        return POLARS_TYPES[ELEMENTS[element].dtype]
+
+    def withheld_columns(self) -> list[str]:
+        """Elements that do not come when a package sends tokens: what names a person."""
+        return [f.element for f in self.fields if f.definition.is_direct and f.definition.identity_field]
+
+    def as_tokens(self) -> Collection:
+        """The collection as a package sends it that may not send identifiers: keyed tokens in their place.
+
+        A number of the key becomes its token, as required and as nullable as the number was; every other token may be
+        blank. Rules over withheld elements are left out. A collection that names nobody stays as it is. Raises
+        ValueError where the key needs an identifier that no single token stands for.
+        """
+        withheld = set(self.withheld_columns())
+        if not withheld:
+            return self
+        in_key: dict[str, Field] = {}
+        for field in self.fields:
+            if field.element in self.key and field.element in withheld:
+                token = NUMBER_TOKENS.get(field.definition.identity_field)
+                if token is None or token in in_key:
+                    raise ValueError(f"Collection {self.name}: no token stands for {field.element} of its key.")
+                in_key[token] = replace(field, element=token)
+        token_of = {name: NUMBER_TOKENS[ELEMENTS[name].identity_field] for name in self.key if name in withheld}
+        tokens = [name for name in ELEMENTS if name.startswith(TOKEN_PREFIX)]
+        return replace(
+            self,
+            key=tuple(token_of.get(name, name) for name in self.key),
+            fields=(
+                *(in_key.get(name, Field(name, required=False, nullable=True)) for name in tokens),
+                *(field for field in self.fields if field.element not in withheld),
+            ),
+            rules=(*(rule for rule in self.rules if not withheld & set(rule.columns)), *map(_token_rule, tokens)),
+        )
 
     def key_columns(self, kind: str) -> list[str]:
         """Elements whose values get keys of a kind: employer, provider, school, lea, institution, organization."""
@@ -321,6 +364,16 @@ class Collection:
         if field.minimum is None:
             return f"must be at most {field.maximum:g}"
         return f"must lie between {field.minimum:g} and {field.maximum:g}"
+
+
+def _token_rule(name: str) -> Rule:
+    return Rule(
+        f"{name}_form",
+        f"{name} must hold tokens as `p20w tokens make` writes them: 64 digits 0-9 and letters a-f each, one space "
+        "between two. Make the file again; what stands there may be an identifier.",
+        (name,),
+        pl.col(name).str.contains(r"^[0-9a-f]{64}( [0-9a-f]{64})*$"),
+    )
 
 
 def _blank_to_null(column: pl.Expr) -> pl.Expr:

@@ -16,6 +16,9 @@ SEEDS = Path(__file__).resolve().parents[1] / "seeds"
 DTYPES = ("text", "integer", "decimal", "date", "month", "boolean")
 PRIVACY_CLASSES = ("direct", "indirect", "sensitive", "open")
 
+# Elements that a package without identifiers sends in their place; the rest of the name is the key that is hashed.
+TOKEN_PREFIX = "token_"
+
 # DuckDB's type of each dtype, as it stands in accepted files. A month stays text, `YYYY-MM`.
 DUCKDB_TYPES = {
     "text": "VARCHAR",

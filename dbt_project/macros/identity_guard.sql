@@ -1,56 +1,94 @@
 {#-
-  The second-field guards of seeds/policy/match_tier.csv: name of the guard -> condition over two records a and b.
-  A tier names the guards that it needs; a name that is not here stops the build (int_linkage__pair).
+  The second-field guards of seeds/policy/match_tier.csv: name of the guard -> condition over two rows a and b of
+  int_linkage__key. A tier names the guards that it needs; a name that is not here stops the build (identity_tiers).
+
+  With `text`, names are compared as text too (rows a_text and b_text of stg_identity__record): prefixes, initials and
+  spelling. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
 -#}
-{% macro identity_guards() %}
+{% macro identity_guards(text=false) %}
+    {#- A generation is no slip of the pen: a son may be born on his father's birthday. -#}
     {%- set near_birth -%}
         (year(a.birth_date) = year(b.birth_date))::integer
         + (month(a.birth_date) = month(b.birth_date))::integer
         + (day(a.birth_date) = day(b.birth_date))::integer >= 2
-        or (
-            year(a.birth_date) = year(b.birth_date)
-            and month(a.birth_date) = day(b.birth_date)
-            and day(a.birth_date) = month(b.birth_date)
-        )
+        and abs(year(a.birth_date) - year(b.birth_date)) <= 10
+    {%- endset -%}
+    {%- set swapped -%}
+        year(a.birth_date) = year(b.birth_date)
+        and month(a.birth_date) = day(b.birth_date)
+        and day(a.birth_date) = month(b.birth_date)
     {%- endset -%}
     {%- set given -%}
         (
-            a.given_root = b.given_root
-            or ((a.given_root is null or b.given_root is null) and a.given_initial = b.given_initial)
-            or (least(length(a.given_name), length(b.given_name)) >= 3 and (starts_with(a.given_name, b.given_name) or starts_with(b.given_name, a.given_name)))
-            or jaro_winkler_similarity(a.given_name, b.given_name) >= 0.9
+            a.given = b.given
+            {%- if text %}
+            or (
+                (a_text.given_root is null or b_text.given_root is null)
+                and a_text.given_initial = b_text.given_initial
+            )
+            or (
+                least(length(a_text.given_name), length(b_text.given_name)) >= 3
+                and (
+                    starts_with(a_text.given_name, b_text.given_name)
+                    or starts_with(b_text.given_name, a_text.given_name)
+                )
+            )
+            or jaro_winkler_similarity(a_text.given_name, b_text.given_name) >= 0.9
+            {%- endif %}
         )
     {%- endset -%}
     {%- set surname -%}
         (
-            list_has_any(a.surname_tokens, b.surname_tokens)
-            or (least(length(a.surname), length(b.surname)) >= 15 and (starts_with(a.surname, b.surname) or starts_with(b.surname, a.surname)))
-            or jaro_winkler_similarity(a.surname, b.surname) >= 0.92
+            a.surname = b.surname
+            {%- if text %}
+            or list_has_any(a_text.surname_tokens, b_text.surname_tokens)
+            or (
+                least(length(a_text.surname), length(b_text.surname)) >= 15
+                and (starts_with(a_text.surname, b_text.surname) or starts_with(b_text.surname, a_text.surname))
+            )
+            or jaro_winkler_similarity(a_text.surname, b_text.surname) >= 0.92
+            {%- endif %}
         )
     {%- endset -%}
+    {%- set nameless -%}
+        a.is_bare or b.is_bare
+        {%- if text %}
+        or (a_text.given_name is null and a_text.surname is null)
+        or (b_text.given_name is null and b_text.surname is null)
+        {%- endif %}
+    {%- endset -%}
     {%- set born -%}
-        (a.birth_date = b.birth_date or ((a.birth_date is null or b.birth_date is null) and a.birth_month = b.birth_month))
+        (
+            a.birth_date = b.birth_date
+            or ((a.birth_date is null or b.birth_date is null) and a.birth_month = b.birth_month)
+        )
     {%- endset -%}
     {{ return({
         'given_agrees': given,
         'birth_agrees': born,
         'birth_or_name': '(' ~ born ~ ' and (' ~ given ~ ' or ' ~ surname ~ ')) or (' ~ given ~ ' and ' ~ surname ~ ') or (('
-            ~ given ~ ' or ' ~ surname ~ ') and (' ~ near_birth ~ '))',
-        'name_partly_agrees': given ~ ' or ' ~ surname
-            ~ ' or (a.given_name is null and a.surname is null) or (b.given_name is null and b.surname is null)',
+            ~ given ~ ' or ' ~ surname ~ ') and ((' ~ near_birth ~ ') or (' ~ swapped ~ ')))',
+        'name_partly_agrees': given ~ ' or ' ~ surname ~ ' or ' ~ nameless,
+        'birth_near': near_birth,
+        'birth_swapped': swapped,
+        'month_only': '(a.birth_date is null) <> (b.birth_date is null) and a.birth_month = b.birth_month',
+        'one_birth_date': 'a.birth_date_count <= 1',
+        'zip_equal': 'a.postal_code = b.postal_code',
+        'middle_name_equal': 'a.middle_name = b.middle_name',
+        'middle_initial_equal': 'a.middle_initial = b.middle_initial',
         'middle_compatible': 'a.middle_initial is null or b.middle_initial is null or a.middle_initial = b.middle_initial',
         'sex_compatible': 'a.sex_code is null or b.sex_code is null or a.sex_code = b.sex_code',
         'suffix_compatible': 'a.name_suffix is null or b.name_suffix is null or a.name_suffix = b.name_suffix',
-        'ssn_compatible': 'a.ssn is null or b.ssn is null or damerau_levenshtein(a.ssn, b.ssn) <= 1',
-        'student_id_compatible': 'a.student_id_state is null or b.student_id_state is null or a.student_id_state = b.student_id_state',
-        'not_twin': 'not (a.is_twin_name or b.is_twin_name)',
-        'month_only': '(a.birth_date is null) <> (b.birth_date is null)',
-        'one_birth_date': 'candidate.birth_date_count <= 1',
+        'ssn_compatible': 'a.ssn is null or b.ssn is null or case when a.ssn = b.ssn then true'
+            ~ " else damerau_levenshtein(lpad(a.ssn::varchar, 9, '0'), lpad(b.ssn::varchar, 9, '0')) <= 1 end",
+        'ssn_one_digit': "case when a.ssn <> b.ssn then hamming(lpad(a.ssn::varchar, 9, '0'), lpad(b.ssn::varchar, 9, '0')) = 1 end",
+        'student_id_compatible': 'a.student_id is null or b.student_id is null or a.student_id = b.student_id',
+        'not_twin': 'not (a.is_twin or b.is_twin)',
         'same_sector': 'a.sector = b.sector',
         'both_bare': 'a.is_bare and b.is_bare',
         'one_bare': 'a.is_bare <> b.is_bare',
-        'no_wage': "a.sector <> 'workforce' and b.sector <> 'workforce'",
-        'both_wage': "a.sector = 'workforce' and b.sector = 'workforce'",
-        'one_wage': "(a.sector = 'workforce') <> (b.sector = 'workforce')",
+        'no_wage': 'not (a.is_wage or b.is_wage)',
+        'both_wage': 'a.is_wage and b.is_wage',
+        'one_wage': 'a.is_wage <> b.is_wage',
     }) }}
 {% endmacro %}

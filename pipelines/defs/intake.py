@@ -14,6 +14,7 @@ BUILD = dg.AssetKey(["night", "build"])
 PLAN = dg.AssetKey(["night", "plan"])
 LANDING = dg.AssetKey(["landing", "deliveries"])
 IDENTITY_RECORD = dg.AssetKey(["vault", "identity_record"])
+CURRENT_RECORD = dg.AssetKey(["vault", "current_record"])
 FRESHNESS_WINDOWS = freshness_windows(read_settings())
 
 landing = dg.AssetSpec(LANDING, description="Deliveries as agencies sent them.", group_name="intake")
@@ -108,17 +109,26 @@ SECTORS = by_sector()
             group_name="identity",
             description="Identifiers of every collection, inside the encrypted vault.",
         ),
+        dg.AssetSpec(
+            CURRENT_RECORD,
+            deps=[accepted_key(name) for name in collections()],
+            group_name="identity",
+            description="Keys of the records that active deliveries hold.",
+        ),
     ],
 )
 def night_plan() -> Iterator[dg.MaterializeResult]:
+    from pipelines.identity.current import write_current
     from pipelines.intake import run, views
 
     with step("plan") as settings:
         run.finish_intake(settings, planner.current_build(settings))
         views.create_views(settings)
+        current = write_current(settings)
         plan = planner.plan(settings)
     yield dg.MaterializeResult(asset_key=PLAN, metadata={"touched": plan.is_touched, "reason": plan.reason})
     yield dg.MaterializeResult(asset_key=IDENTITY_RECORD)
+    yield dg.MaterializeResult(asset_key=CURRENT_RECORD, metadata={"records": current})
 
 
 @dg.multi_asset_check(

@@ -1,10 +1,14 @@
 """Lasting ids: a fold of today's partition over the links that earlier nights left.
 
 Belongs here: keep, mint, merge and split, and who survives. Does not belong here: which records are one person
-(partition.py) and reading or writing tables (run.py).
+(partition.py) and reading or writing tables (registry.py).
+
+Hysteresis lives here and nowhere else: people become one only where the partition's close groups say so, and stay one
+as long as its loose groups do. So the partition stays a pure function, and an id does not move to and fro where the
+evidence stands near a threshold.
 
 Laws, tested: nothing changed gives no event; the order of rows is irrelevant; records that vanish and come back get
-their ids back.
+their ids back; a part of the people, folded alone, gets what it gets among all.
 """
 
 from __future__ import annotations
@@ -31,6 +35,26 @@ class Fold:
     minted: list[int]
 
 
+def hold(members: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+    """Tonight's people: close groups, and those of one loose group that already are one person.
+
+    members: record_key, loose, close and further columns; history as in `fold`. Returns members with `component`, the
+    smallest `close` of the person. Close groups whose records mostly bear the same id stay together; one without an
+    id joins nobody.
+    """
+    borne = (
+        members.join(_present(history), on="record_key")
+        .group_by("loose", "close", "person_key")
+        .agg(records=pl.len())
+        .sort(["close", "records", "person_key"], descending=[False, True, False])
+        .unique("close", keep="first", maintain_order=True)
+    )
+    together = borne.with_columns(component=pl.col("close").min().over("loose", "person_key"))
+    return members.join(together.select("close", "component"), on="close", how="left").with_columns(
+        pl.coalesce("component", "close").alias("component")
+    )
+
+
 def fold(
     members: pl.DataFrame, history: pl.DataFrame, persons: pl.DataFrame, mint: Callable[[int], Sequence[int]]
 ) -> Fold:
@@ -44,9 +68,8 @@ def fold(
     components stays where most of its records are; the rest get a former id of theirs that nobody uses, else a new
     one (split).
     """
-    present = history.sort("link_number").group_by("record_key", maintain_order=True).last()
     first = history.sort("link_number").group_by("record_key", maintain_order=True).first()
-    linked = members.join(present.select("record_key", "person_key"), on="record_key", how="left").join(
+    linked = members.join(_present(history), on="record_key", how="left").join(
         first.select("record_key", first_key="person_key"), on="record_key", how="left"
     )
     overlap = (
@@ -120,6 +143,12 @@ def fold(
         pl.DataFrame(redirects, schema=REDIRECT, orient="row"),
         minted,
     )
+
+
+def _present(history: pl.DataFrame) -> pl.DataFrame:
+    """record_key, person_key of each record's newest link."""
+    newest = history.sort("link_number").group_by("record_key", maintain_order=True).last()
+    return newest.select("record_key", "person_key")
 
 
 def _former(linked: pl.DataFrame, history: pl.DataFrame, components: set[int]) -> dict[int, list[int]]:

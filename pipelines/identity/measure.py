@@ -1,8 +1,8 @@
-"""How right the links are, by pair of sectors.
+"""How right the links are, by pair of sectors, student group and school year.
 
-Belongs here: precision and recall where the truth is known (the synthetic state), and on any data the counts that
-betray errors: persons with two numbers, numbers in two persons. Does not belong here: mending them (policy tiers,
-stewards).
+Belongs here: precision and recall where the truth is known (the synthetic state), on any data the counts that betray
+errors (persons with two numbers, numbers in two persons, churn), who could be linked and who was, and the bars. Does
+not belong here: estimates without truth (estimate.py) and mending errors (policy tiers, stewards).
 
 A record is a distinct identifier tuple (record_key). Pairs of records are counted from group sizes, never listed.
 """
@@ -10,10 +10,16 @@ A record is a distinct identifier tuple (record_key). Pairs of records are count
 from __future__ import annotations
 
 import csv
+from datetime import date
+from pathlib import Path
 
+import numpy as np
 import polars as pl
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from pipelines.identity.run import write_exchange
+from pipelines.identity import estimate, wages
+from pipelines.identity.registry import write_exchange
 from pipelines.identity.vault import open_vault
 from pipelines.quality import check_result
 from pipelines.settings import Settings
@@ -27,25 +33,63 @@ QUALITY = {
     "denominator": pl.Int64,
 }
 
+GROUP_QUALITY = {
+    "sector_a": pl.String,
+    "sector_b": pl.String,
+    "school_year": pl.Int32,
+    "breakdown_code": pl.String,
+    "group_code": pl.String,
+    "method": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "numerator": pl.Float64,
+    "denominator": pl.Float64,
+    "people": pl.Int64,
+    "truth": pl.Float64,
+}
+
 RATES = ("precision", "recall_linkable")  # judged by sector pair, where the truth is known
+WORST_GROUP = "recall_worst_group"  # the smallest recall_linkable of any student group
+# Breakdowns by which links are judged; the other ones are crossings of these, or of too few people.
+BREAKDOWNS = (
+    "gender",
+    "race_ethnicity_2007",
+    "disability",
+    "english_learner",
+    "economic_disadvantage",
+    "homeless",
+    "migrant",
+)
+NOT_REPORTED = "not_reported"
+COUNTED = ("is_linkable", "is_linked", "is_waiting")
+EDUCATION = ("early_childhood", "k12", "postsecondary")  # a student's group is what these say of their years
 
 
 def measure_links(settings: Settings, build_id: str) -> pl.DataFrame:
-    """Write and return exchange/link_quality.parquet: sector_a, sector_b, metric, value, numerator, denominator.
+    """Write and return exchange/link_quality.parquet: sector_a, sector_b, metric, value, numerator, denominator; write
+    exchange/link_quality_group.parquet as well (see measure_groups).
 
     Metrics by sector pair, with truth: precision, recall_linkable, recall_all, linkable_share. By sector
-    (sector_b empty): record_count, person_count; over all (both empty): over_merge_* and under_link_*, not_determined.
+    (sector_b empty): record_count, person_count, churn; over all (both empty): over_merge_* and under_link_*,
+    not_determined, unlinkable, wage_*.
     value = numerator / denominator (null where the denominator is 0). Check results go to quality (source `linkage`).
     Raises FileNotFoundError when identity has not run.
     """
     bridge = pl.read_parquet(settings.exchange / "brg_record_person.parquet")
-    rows = _counts(bridge) + _suspicions(settings, bridge)
+    rows = _counts(bridge) + _suspicions(settings, bridge, build_id)
     units = _truth_units(settings, bridge)
     if units is not None:
         rows += pair_rates(units)
     quality = pl.DataFrame(rows, schema=QUALITY, orient="row").sort("metric", "sector_a", "sector_b")
     write_exchange(quality, settings.exchange / "link_quality.parquet")
-    check_result.record(settings, build_id, "linkage", link_checks(settings, quality, units is not None))
+    groups = measure_groups(settings, bridge, units)
+    write_exchange(groups, settings.exchange / "link_quality_group.parquet")
+    checks = link_checks(settings, quality, units is not None) + group_checks(settings, groups)
+    if units is not None:
+        checks += share_checks(settings, linkable_shares(settings, units))
+    check_result.record(settings, build_id, "linkage", checks)
     return quality
 
 
@@ -103,22 +147,35 @@ def _counts(bridge: pl.DataFrame) -> list[tuple]:
     return rows
 
 
-def _suspicions(settings: Settings, bridge: pl.DataFrame) -> list[tuple]:
-    """Persons with two numbers or birth dates, numbers in two persons, records that follow nobody; counts only."""
+def _suspicions(settings: Settings, bridge: pl.DataFrame, build_id: str) -> list[tuple]:
+    """Persons with two numbers or birth dates, numbers in two persons, records that follow nobody or moved; counts."""
     with open_vault(settings) as con:
         identifiers = con.execute(
-            "SELECT record_key, ssn, student_id_state, birth_date FROM vault.staging.stg_identity__record"
+            "SELECT record_key, ssn, student_id_state, birth_date, ssn IS NULL AND student_id_state IS NULL AND NOT"
+            " (given_name IS NOT NULL AND surname IS NOT NULL AND (birth_date IS NOT NULL OR birth_month IS NOT NULL"
+            " OR postal_code IS NOT NULL)) AS is_unlinkable FROM vault.staging.stg_identity__record"
         ).pl()
+        # Records whose person is another than before this build; a new record has no person to leave.
+        moved = con.execute(
+            "SELECT record_key FROM vault.person_link GROUP BY record_key HAVING arg_max(valid_from_build, link_number)"
+            " = ? AND max(person_key) <> min(person_key) AND arg_max(person_key, link_number) <>"
+            " arg_max(person_key, link_number) FILTER (valid_from_build <> ?)",
+            [build_id, build_id],
+        ).pl()
+        known = con.execute(
+            "SELECT DISTINCT record_key FROM vault.person_link WHERE valid_from_build <> ?", [build_id]
+        ).pl()
+        wage_rows = wages.clean_up(con, bridge)
     frame = bridge.select("record_key", "person_key").join(identifiers, on="record_key")
     rows = []
     for column, plural in (("ssn", "ssns"), ("student_id_state", "student_ids"), ("birth_date", "birth_dates")):
-        known = frame.filter(pl.col(column).is_not_null()).select("person_key", column).unique()
-        persons = known.group_by("person_key").len()
+        stated = frame.filter(pl.col(column).is_not_null()).select("person_key", column).unique()
+        persons = stated.group_by("person_key").len()
         rows.append(
             _row(("", ""), f"over_merge_two_{plural}", persons.filter(pl.col("len") > 1).height, persons.height)
         )
         if column != "birth_date":
-            numbers = known.group_by(column).len()
+            numbers = stated.group_by(column).len()
             rows.append(
                 _row(("", ""), f"under_link_{plural}", numbers.filter(pl.col("len") > 1).height, numbers.height)
             )
@@ -126,7 +183,347 @@ def _suspicions(settings: Settings, bridge: pl.DataFrame) -> list[tuple]:
     conflicts = pl.read_parquet(settings.exchange / "identity_conflict.parquet").height
     rows.append(_row(("", ""), "not_determined", waiting, bridge.height))
     rows.append(_row(("", ""), "conflict", conflicts, bridge.height))
+    rows.append(_row(("", ""), "unlinkable", int(identifiers["is_unlinkable"].sum()), identifiers.height))
+    rows += [_row(("", ""), *row) for row in wage_rows]
+    before = bridge.join(known, on="record_key", how="semi")
+    for (sector,), own in before.group_by(["sector"]):
+        rows.append(_row((sector, ""), "churn", own.join(moved, on="record_key", how="semi").height, own.height))
     return rows
+
+
+# --- by student group and school year --------------------------------------------------------------------------
+def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame | None) -> pl.DataFrame:
+    """Link quality by sector pair x student group x school year, columns GROUP_QUALITY.
+
+    units: as `pair_rates` takes them, with record_key; None without truth. Both sectors empty: all pairs together;
+    school_year null: all years; breakdown 'all': everyone. Methods and metrics:
+    count (people; sector_a is where they are in the year, sector_b where they are looked for): linkable of all,
+    linked and not_determined of the linkable; truth (pairs of records): precision, recall_linkable, linkable_share;
+    hidden_ssn, hidden_student_id, capture_recapture, clerical_sample, model: precision and recall as `estimate` makes
+    them, `truth` beside where it is known. The year of a pair is the first in which both of its records are used. A
+    pair of two groups counts in both. Estimates by year are of all sectors together.
+    """
+    from pipelines.intake.views import active_files
+
+    used = _used(active_files(settings), bridge)
+    groups, profiles = _profiles(person_groups(settings, bridge.select("record_key", "person_key"), used))
+    frames = [_by_group(_people(settings, used, bridge, groups), profiles, ["numerator", "denominator"])]
+    first_year = used.group_by("record_key").agg(pl.col("school_year").min())
+    records = (
+        bridge.select("record_key", "person_key")
+        .join(groups, on="person_key", how="left")
+        .join(first_year, on="record_key", how="left")
+        .with_columns(pl.col("profile").fill_null(-1))
+    )
+    truth = pl.DataFrame(schema={"record_key": pl.Int64, "true_person_id": pl.Int64})
+    if units is not None:
+        truth = units.sort("true_person_id").unique("record_key", keep="first").select("record_key", "true_person_id")
+        # The groups of a true person are those that its K-12 records have, whomever they were linked to.
+        own = (
+            truth.join(records.filter(pl.col("profile") >= 0), on="record_key")
+            .join(bridge.filter(pl.col("sector") == "k12").select("record_key"), on="record_key", how="semi")
+            .group_by("true_person_id")
+            .agg(pl.col("profile").min())
+        )
+        pairs = _true_pairs(
+            units.join(own, on="true_person_id", how="left")
+            .join(first_year, on="record_key", how="left")
+            .with_columns(pl.col("profile").fill_null(-1))
+        )
+        frames.append(_by_group(pairs, profiles, ["numerator", "denominator"]))
+    with open_vault(settings) as con:
+        most = int(measure_policy(settings)["estimate_records"])
+        sums = estimate.estimates(con, settings, records.join(truth, on="record_key", how="left"), most)
+    if sums.height:
+        estimated = _by_group(sums, profiles, list(estimate.SUMS), totals=False)
+        needed = measure_policy(settings)["judgements_needed"]
+        frames.append(
+            estimate.rates(estimated).with_columns(
+                pl.when((pl.col("method") != "clerical_sample") | (pl.col("people") >= needed))
+                .then(pl.col("value", "low", "high"))
+                .name.keep()
+            )
+        )
+    found = pl.concat([*frames, pl.DataFrame(schema=GROUP_QUALITY)], how="diagonal_relaxed")
+    share = pl.when(pl.col("denominator") > 0).then(pl.col("numerator") / pl.col("denominator"))
+    exact = pl.col("method").is_in(("count", "truth"))
+    return (
+        found.with_columns(value=pl.when(exact).then(share).otherwise(pl.col("value")))
+        .select(*GROUP_QUALITY)
+        .cast(GROUP_QUALITY)
+        .sort("method", "metric", "sector_a", "sector_b", "school_year", "breakdown_code", "group_code")
+    )
+
+
+def person_groups(settings: Settings, links: pl.DataFrame, used: pl.DataFrame | None = None) -> pl.DataFrame:
+    """person_key and one column a breakdown of BREAKDOWNS: the last known student groups of the persons of `links`
+    (record_key, person_key) by seeds/policy/group_membership.csv. Persons without a K-12 record have no row.
+
+    used: what `_used` gives, where it is at hand.
+    """
+    from pipelines.intake.views import active_files
+    from pipelines.quality.recompute.group import STATED, groups
+    from pipelines.quality.recompute.source import Deliveries
+
+    links = links.select(pl.col("record_key", "person_key").cast(pl.Int64))
+    used = _used(active_files(settings), links) if used is None else used
+    used = used.join(links, on="record_key")
+    school = used.filter(pl.col("sector") == "k12").select("person_key").unique()
+    years = (
+        used.filter(pl.col("sector").is_in(EDUCATION))
+        .select("person_key", "school_year")
+        .unique()
+        .join(school, on="person_key", how="semi")
+    )
+    deliveries = Deliveries.active(settings, links)
+    stated = [name for name in BREAKDOWNS if name in STATED]
+    status = [name for name in BREAKDOWNS if name not in STATED]
+    # What was stated last is known in the last year; of a status the last year that says anything counts.
+    newest = years.group_by("person_key").agg(group_year=pl.col("school_year").max())
+    said = groups(deliveries, newest, years.clear().with_columns(group_year="school_year"), set(stated))
+    evidence = years.with_columns(group_year="school_year")
+    found = groups(deliveries, evidence.select("person_key", "group_year"), evidence, set(status)).sort("group_year")
+    last = found.group_by("person_key").agg(pl.col(status).drop_nulls().last())
+    return said.join(last, on="person_key").select("person_key", pl.col(BREAKDOWNS).fill_null(NOT_REPORTED))
+
+
+def measure_policy(settings: Settings) -> dict[str, float]:
+    """Parameter -> number of seeds/policy/link_measure.csv, the newest row in force today."""
+    chosen: dict[str, tuple[str, float]] = {}
+    with (settings.seeds / "policy" / "link_measure.csv").open(newline="") as handle:
+        for row in csv.DictReader(handle):
+            since = row["effective_date"]
+            if since <= date.today().isoformat() and since >= chosen.get(row["parameter"], ("", 0.0))[0]:
+                chosen[row["parameter"]] = (since, float(row["value"]))
+    return {name: value for name, (_, value) in chosen.items()}
+
+
+def _used(files: dict[str, list[Path]], links: pl.DataFrame) -> pl.DataFrame:
+    """record_key, sector, school_year: the years in which the deliveries in use name a record."""
+    frames = []
+    for collection, paths in sorted(files.items()):
+        present = pl.read_parquet_schema(paths[0])
+        if "record_key" in present and "school_year" in present:
+            rows = pl.scan_parquet(paths).select("record_key", pl.col("school_year").cast(pl.Int32)).drop_nulls()
+            frames.append(rows.unique().collect().with_columns(sector=pl.lit(collection.split("__")[0])))
+    if not frames:
+        return pl.DataFrame(schema={"record_key": pl.Int64, "school_year": pl.Int32, "sector": pl.String})
+    return pl.concat(frames).unique().join(links.select("record_key"), on="record_key", how="semi")
+
+
+def _profiles(groups: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(person_key, profile), and profile with its groups: pairs are counted once for each combination of groups."""
+    profiles = groups.select(BREAKDOWNS).unique().sort(BREAKDOWNS).with_row_index("profile")
+    profiles = profiles.with_columns(pl.col("profile").cast(pl.Int64))
+    nobody = pl.DataFrame({"profile": [-1], **dict.fromkeys(BREAKDOWNS, NOT_REPORTED)})
+    return (
+        groups.join(profiles, on=BREAKDOWNS).select("person_key", "profile"),
+        pl.concat([profiles, nobody], how="vertical_relaxed"),
+    )
+
+
+def _by_group(counted: pl.DataFrame, profiles: pl.DataFrame, sums: list[str], totals: bool = True) -> pl.DataFrame:
+    """Sums over profiles as sums over the groups of each breakdown; with `totals` also over all years and all sectors.
+
+    counted: sector_a, sector_b, school_year, method, metric, profile, profile_b and the sums.
+    """
+    key = ["sector_a", "sector_b", "school_year", "method", "metric"]
+    if totals:
+        every = pl.lit(None, pl.Int32).alias("school_year")
+        nowhere = [pl.lit("").alias("sector_a"), pl.lit("").alias("sector_b")]
+        # People are counted once over the years by who counts them; pairs have one year, so that years add up.
+        pairs = counted.filter(pl.col("method") != "count")
+        counted = pl.concat(
+            [counted, pairs.with_columns(every), pairs.with_columns(nowhere), pairs.with_columns(every, *nowhere)]
+        )
+    counted = counted.group_by(*key, "profile", "profile_b").agg(pl.col(sums).sum())
+    whole = counted.group_by(key).agg(pl.col(sums).sum())
+    frames = [whole.with_columns(breakdown_code=pl.lit("all"), group_code=pl.lit("all"))]
+    for breakdown in BREAKDOWNS:
+        group = profiles.select("profile", group_code=breakdown)
+        both = counted.join(group, on="profile").join(
+            group.rename({"profile": "profile_b", "group_code": "group_b"}), on="profile_b"
+        )
+        second = both.filter(pl.col("group_code") != pl.col("group_b")).with_columns(group_code="group_b")
+        frames.append(
+            pl.concat([both, second])
+            .group_by(*key, "group_code")
+            .agg(pl.col(sums).sum())
+            .with_columns(breakdown_code=pl.lit(breakdown))
+        )
+    return pl.concat(frames, how="diagonal")
+
+
+def _people(settings: Settings, used: pl.DataFrame, bridge: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """People by sector and year who can be linked to another sector, were linked, or are not determined.
+
+    A person can be linked to a sector that knows Social Security numbers when one is on any of the person's records,
+    and to one that knows birth dates when one is on any; whoever is linked could be.
+    """
+    with open_vault(settings) as con:
+        known = con.execute(
+            "SELECT record_key, ssn IS NOT NULL AS has_ssn, birth_month IS NOT NULL AS has_birth"
+            " FROM vault.staging.stg_identity__record"
+        ).pl()
+    records = bridge.select("record_key", "person_key", "sector").join(known, on="record_key")
+    flags = pl.col("has_ssn", "has_birth").any()
+    person = records.group_by("person_key").agg(flags, sectors=pl.col("sector").unique().sort().str.join(";"))
+    collected = records.group_by(sector_b="sector").agg(flags.name.prefix("collects_"))
+    review = pl.read_parquet(settings.exchange / "link_not_determined.parquet")
+    waiting = (
+        wages.not_determined(bridge, review)["person_key"]
+        if "candidate_person_key" in review.columns
+        else pl.Series(dtype=pl.Int64)
+    )
+    where = used.join(bridge.select("record_key", "person_key"), on="record_key").rename({"sector": "sector_a"})
+    every = pl.lit(None, pl.Int32).alias("school_year")
+    where = pl.concat(
+        [
+            where.select("person_key", "sector_a", "school_year"),
+            where.select("person_key", "sector_a", every),
+        ]
+    ).unique()
+    linked = pl.col("sectors").str.split(";").list.contains(pl.col("sector_b"))
+    alike = ["sector_a", "school_year", "profile", "sectors", "has_ssn", "has_birth", "is_waiting"]
+    sought = (
+        where.join(person, on="person_key")
+        .join(groups, on="person_key", how="left")
+        .with_columns(pl.col("profile").fill_null(-1), is_waiting=pl.col("person_key").is_in(waiting.implode()))
+        .group_by(alike)
+        .agg(people=pl.len())
+        .join(collected, how="cross")
+        .filter(pl.col("sector_a") != pl.col("sector_b"))
+        .with_columns(
+            is_linked=linked,
+            is_linkable=linked
+            | (pl.col("has_ssn") & pl.col("collects_has_ssn"))
+            | (pl.col("has_birth") & pl.col("collects_has_birth")),
+            is_waiting=(pl.col("sector_b") == "workforce") & pl.col("is_waiting"),
+        )
+        .group_by("sector_a", "sector_b", "school_year", "profile")
+        .agg(pl.col("people").sum(), *((pl.col(name) * pl.col("people")).sum() for name in COUNTED))
+        .with_columns(profile_b="profile", method=pl.lit("count"))
+    )
+    counted = [
+        sought.select(
+            "sector_a", "sector_b", "school_year", "method", "profile", "profile_b",
+            metric=pl.lit(metric), numerator=pl.col(above).cast(pl.Float64), denominator=pl.col(below).cast(pl.Float64),
+        )
+        for metric, above, below in (
+            ("linkable", "is_linkable", "people"),
+            ("linked", "is_linked", "is_linkable"),
+            ("not_determined", "is_waiting", "is_linkable"),
+        )
+    ]  # fmt: skip
+    return pl.concat(counted)
+
+
+def _true_pairs(units: pl.DataFrame) -> pl.DataFrame:
+    """Pairs found, true and linkable by sector pair, year and the profiles of both records' true persons."""
+    key = ["sector_a", "sector_b", "school_year", "profile", "profile_b"]
+    counts = {
+        name: _profile_pairs(units, group).rename({"pairs": name})
+        for name, group in (
+            ("found", ["person_key"]),
+            ("true", ["true_person_id"]),
+            ("linkable", ["true_person_id", "linkable_group"]),
+            ("found_true", ["person_key", "true_person_id"]),
+            ("found_linkable", ["person_key", "true_person_id", "linkable_group"]),
+        )
+    }
+    joined = counts.pop("found")
+    for frame in counts.values():
+        joined = joined.join(frame, on=key, how="full", coalesce=True, nulls_equal=True)
+    joined = joined.with_columns(pl.exclude(key).fill_null(0).cast(pl.Float64))
+    return pl.concat(
+        [
+            joined.select(*key, method=pl.lit("truth"), metric=pl.lit(metric), numerator=above, denominator=below)
+            for metric, above, below in (
+                ("precision", "found_true", "found"),
+                ("recall_linkable", "found_linkable", "linkable"),
+                ("linkable_share", "linkable", "true"),
+            )
+        ]
+    )
+
+
+def _profile_pairs(units: pl.DataFrame, group: list[str]) -> pl.DataFrame:
+    """Unordered pairs of records in the same group, counted from sizes: a sector's own pairs and those of two."""
+    cell = ["sector", "school_year", "profile"]
+    sizes = units.group_by(*group, *cell).agg(n=pl.len().cast(pl.Int64)).with_row_index("cell")
+    joined = sizes.join(sizes, on=group, suffix="_b").filter(
+        (pl.col("sector") < pl.col("sector_b"))
+        | ((pl.col("sector") == pl.col("sector_b")) & (pl.col("cell") <= pl.col("cell_b")))
+    )
+    return (
+        joined.select(
+            sector_a="sector",
+            sector_b="sector_b",
+            school_year=pl.max_horizontal("school_year", "school_year_b"),
+            profile="profile",
+            profile_b="profile_b",
+            pairs=pl.when(pl.col("cell") == pl.col("cell_b"))
+            .then(pl.col("n") * (pl.col("n") - 1) // 2)
+            .otherwise(pl.col("n") * pl.col("n_b")),
+        )
+        .group_by("sector_a", "sector_b", "school_year", "profile", "profile_b")
+        .agg(pl.col("pairs").sum())
+        .filter(pl.col("pairs") > 0)
+    )
+
+
+# --- the linkable share, computed from what was delivered ----------------------------------------------------------
+def linkable_shares(settings: Settings, units: pl.DataFrame) -> pl.DataFrame:
+    """sector_a, sector_b, own, generator: the share of people with records in both sectors who can be linked.
+
+    Own: from the identifiers as delivered and the true person, by the definition alone: a path of the person's records
+    in which each step shares a number, or two of name, birth date and ZIP with the name among them. Errors are not to
+    count, so that numbers, dates and names that differ by a slip are the same. Generator: linkable.parquet, from
+    before the errors. A pair of sectors without people has no row.
+    """
+    with open_vault(settings) as con:
+        con.register("unit", units.select("record_key", "true_person_id").unique().to_arrow())
+        nodes = con.execute(
+            "SELECT unit.true_person_id, record.* FROM unit JOIN vault.staging.stg_identity__record AS record"
+            " USING (record_key) ORDER BY unit.true_person_id, record.record_key"
+        ).pl()
+        con.register("node", nodes.with_row_index("node").to_arrow())
+        slip = "damerau_levenshtein(a.{0}, b.{0}) <= 1"
+        edges = con.execute(
+            "SELECT a.node AS a, b.node AS b FROM node AS a JOIN node AS b ON a.true_person_id = b.true_person_id"
+            " AND a.node < b.node WHERE "
+            + slip.format("ssn")
+            + " OR "
+            + slip.format("student_id_state")
+            + " OR (a.sector = b.sector AND a.local_id_issuer = b.local_id_issuer AND a.local_id = b.local_id)"
+            " OR ((a.given_root = b.given_root OR a.given_initial = b.given_initial"
+            "   OR jaro_winkler_similarity(a.given_name, b.given_name) >= 0.8)"
+            "  AND (list_has_any(a.surname_tokens, b.surname_tokens)"
+            "   OR jaro_winkler_similarity(a.surname, b.surname) >= 0.8)"
+            "  AND (a.birth_month IS NOT NULL AND b.birth_month IS NOT NULL OR a.postal_code = b.postal_code))"
+        ).fetchnumpy()
+    count = nodes.height
+    graph = coo_array((np.ones(len(edges["a"]), np.int8), (edges["a"], edges["b"])), shape=(count, count))
+    nodes = nodes.with_columns(linkable_group=pl.Series(connected_components(graph, directed=False)[1]))
+    own = _shared_people(nodes.select("sector", "true_person_id", "linkable_group").unique())
+    generator = pl.read_parquet(settings.truth / "linkable.parquet").with_columns(
+        generator=pl.col("linkable_count") / pl.col("person_count")
+    )
+    return own.join(generator, on=["sector_a", "sector_b"]).select(
+        "sector_a", "sector_b", "own", "generator", people="person_count"
+    )
+
+
+def _shared_people(nodes: pl.DataFrame) -> pl.DataFrame:
+    """Share of people with nodes in both sectors who have a linkable group with nodes in both."""
+    pairs = nodes.join(nodes, on="true_person_id", suffix="_b").filter(pl.col("sector") < pl.col("sector_b"))
+    return (
+        pairs.group_by(sector_a="sector", sector_b="sector_b", true_person_id="true_person_id")
+        .agg(is_linkable=(pl.col("linkable_group") == pl.col("linkable_group_b")).any())
+        .group_by("sector_a", "sector_b")
+        .agg(own=pl.col("is_linkable").mean())
+        .sort("sector_a", "sector_b")
+    )
 
 
 def _truth_units(settings: Settings, bridge: pl.DataFrame) -> pl.DataFrame | None:
@@ -176,29 +573,19 @@ def link_checks(settings: Settings, quality: pl.DataFrame, truth_is_known: bool)
 
     Without truth nobody can say how many links are right: precision and recall are then recorded as not applicable.
     """
-    with (settings.seeds / "policy" / "check_threshold.csv").open(newline="") as handle:
-        bars = {row["check_id"]: float(row["maximum_share"]) for row in csv.DictReader(handle)}
+    bars = _bars(settings)
     rows = []
     if not truth_is_known:
         rows = [
-            {
-                "check_id": f"linkage.brg_record_person.{metric}",
-                "layer": "linkage",
-                "category": "linkage",
-                "severity": "warn",
-                "status": "not_applicable",
-                "family": "",
-                "message": "Whose records these are is known for a synthetic state only.",
-            }
+            _check(metric, "not_applicable", "Whose records these are is known for a synthetic state only.")
             for metric in RATES
         ]
     for a, b, metric, value, numerator, denominator in quality.iter_rows():
         if metric not in RATES and not metric.startswith(("over_", "under_")):
             continue
         rate = metric in RATES
-        check_id = f"linkage.brg_record_person.{metric}"
         failing = denominator - numerator if rate else numerator
-        bar = bars.get(check_id)
+        bar = bars.get(_check_id(metric))
         if bar is None or not denominator:
             status = "not_applicable"
         else:
@@ -206,17 +593,89 @@ def link_checks(settings: Settings, quality: pl.DataFrame, truth_is_known: bool)
         between = f" between {a} and {b}" if a else ""
         shown = "none to judge" if value is None else f"{value:.4f}"
         limit = "no bar is set" if bar is None else f"bar {1 - bar if rate else bar:.4f}"
-        rows.append(
-            {
-                "check_id": check_id,
-                "layer": "linkage",
-                "category": "linkage",
-                "severity": "warn",
-                "status": status,
-                "failing_count": failing,
-                "total_count": denominator,
-                "family": "",
-                "message": f"{metric.replace('_', ' ').capitalize()}{between}: {shown} ({limit}).",
-            }
-        )
+        message = f"{metric.replace('_', ' ').capitalize()}{between}: {shown} ({limit})."
+        rows.append(_check(metric, status, message, failing, denominator))
     return rows
+
+
+def worst_group(settings: Settings, groups: pl.DataFrame) -> dict | None:
+    """The student group whose names link worst: the row of `groups` (GROUP_QUALITY) with the smallest share of pairs
+    found, over all sectors and years; None where no group has enough pairs.
+
+    Judged by truth where it is known, otherwise by what names alone find of the pairs that a hidden Social Security
+    number or state student id proves. `not_reported` is no group.
+    """
+    needed = measure_policy(settings)["group_pairs_needed"]
+    rows = groups.filter(
+        (pl.col("sector_a") == "")
+        & pl.col("school_year").is_null()
+        & (pl.col("breakdown_code") != "all")
+        & (pl.col("group_code") != NOT_REPORTED)
+        & (pl.col("denominator") >= needed)
+    )
+    for method, metric in (("truth", "recall_linkable"), ("hidden_ssn", "recall"), ("hidden_student_id", "recall")):
+        own = rows.filter((pl.col("method") == method) & (pl.col("metric") == metric))
+        if own.height:
+            return own.sort("value", "breakdown_code", "group_code").row(0, named=True)
+    return None
+
+
+def group_checks(settings: Settings, groups: pl.DataFrame) -> list[dict]:
+    """Whether the student group that links worst reaches the bar of the policy; named in the message."""
+    worst = worst_group(settings, groups)
+    if worst is None or worst["method"] != "truth":
+        message = "No student group has enough pairs whose truth is known."
+        return [_check(WORST_GROUP, "not_applicable", message)]
+    bar = _bars(settings).get(_check_id(WORST_GROUP))
+    total = int(worst["denominator"])
+    failing = total - int(worst["numerator"])
+    status = "not_applicable" if bar is None else "pass" if failing <= bar * total else "fail"
+    limit = "no bar is set" if bar is None else f"bar {1 - bar:.4f}"
+    message = (
+        f"Of all student groups, links of {worst['group_code']} ({worst['breakdown_code']}) are found least: "
+        f"{worst['value']:.4f} ({limit})."
+    )
+    return [_check(WORST_GROUP, status, message, failing, total)]
+
+
+def share_checks(settings: Settings, shares: pl.DataFrame) -> list[dict]:
+    """Whether the linkable share computed from the deliveries is the generator's own, by sector pair.
+
+    shares: sector_a, sector_b, own, generator, people.
+    """
+    bar = _bars(settings).get(_check_id("linkable_share"))
+    rows = []
+    for a, b, own, generator, people in shares.select("sector_a", "sector_b", "own", "generator", "people").iter_rows():
+        apart = abs(own - generator)
+        # One person more or less is no difference of method, however few there are.
+        near = bar is not None and apart <= max(bar, 1.5 / people) + 1e-9
+        status = "not_applicable" if bar is None else "pass" if near else "fail"
+        message = (
+            f"Linkable share between {a} and {b}: {own:.4f} by the deliveries, {generator:.4f} by the generator "
+            f"({'no bar is set' if bar is None else f'at most {bar:.4f} apart'})."
+        )
+        rows.append(_check("linkable_share", status, message, round(apart * people), people))
+    return rows
+
+
+def _bars(settings: Settings) -> dict[str, float]:
+    with (settings.seeds / "policy" / "check_threshold.csv").open(newline="") as handle:
+        return {row["check_id"]: float(row["maximum_share"]) for row in csv.DictReader(handle)}
+
+
+def _check_id(metric: str) -> str:
+    return f"linkage.brg_record_person.{metric}"
+
+
+def _check(metric: str, status: str, message: str, failing: int | None = None, total: int | None = None) -> dict:
+    counts = {} if total is None else {"failing_count": failing, "total_count": total}
+    return {
+        "check_id": _check_id(metric),
+        "layer": "linkage",
+        "category": "linkage",
+        "severity": "warn",
+        "status": status,
+        "family": "",
+        "message": message,
+        **counts,
+    }

@@ -1,32 +1,64 @@
 """The canonical partition: which records are one person, as a pure function of records, pairs and verdicts.
 
-Belongs here: connected components, the repair of components that hold two persons, and records with few identifiers
-that follow one person. Does not belong here: comparing identifiers (dbt, inside the vault) and ids (ids.py).
+Belongs here: blocks of records that any evidence ties, the joint solution of a block that may hold several persons,
+records with few identifiers that follow one person, and the explanation of each. Does not belong here: comparing
+identifiers (dbt and score.py, inside the vault) and ids (ids.py).
 
-The result depends on no order of its inputs: edges are taken in the order of tier and record keys, and a component is
-named by its smallest record key.
+A block in which nothing differs is one person. In any other all pairs are weighed and the two groups with the highest
+mean join first (average linkage, linker/group.py), so that one strong pair between two groups that otherwise disagree
+does not hold them; records that cannot be one person never meet. The same order of joins is cut twice: at the weight
+that makes a merge (close) and at the lower one down to which a person is kept (loose), so that every close group lies
+in one loose group. Blocks are solved one by one, so that a part of them can be solved again and equals the whole; the
+result depends on no order of its inputs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-# A steward's verdict outranks every tier of the policy.
+from pipelines.identity.linker.group import components, group
+from pipelines.identity.policy import IdentityPolicy
+
+# A steward's verdict outranks every fact and every tier; a fact outranks every sum of agreements.
 VERDICT_TIER = 0
+SAME, DISTINCT, CONTRADICTION = 1e9, -1e12, -1e6
+# Of a pair that only a model scored; after every tier of the policy.
+SCORE_TIER = 800
+SCORE_RULE = "probability"
+
+# Years between birth dates that no slip of the pen explains: a son may be born on his father's birthday.
+GENERATION = 10
+
+MEMBER = {
+    "record_key": pl.Int64, "block": pl.Int64, "loose": pl.Int64, "close": pl.Int64, "rule": pl.String,
+    "weight": pl.Float64, "reason": pl.String,
+}  # fmt: skip
+CONFLICT = {
+    "record_key_a": pl.Int64, "record_key_b": pl.Int64, "rule": pl.String, "reason": pl.String, "weight": pl.Float64,
+    "block": pl.Int64,
+}  # fmt: skip
+UNDETERMINED = {"record_key": pl.Int64, "anchor_record_key": pl.Int64, "reason": pl.String}
+WEIGHED = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "weight": pl.Float64, "said": pl.Float64}
+
+# Bits of each pair of a frame (record_key_a, record_key_b), and how many values could be compared: WEIGHED.
+Weigh = Callable[[pl.DataFrame], pl.DataFrame]
+# From record_key, close (the group of each record): further pairs in which a record follows, in the form of `pairs`.
+KnownNames = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
 class Partition:
-    """`members`: record_key, component (smallest record key in it), rule, tier, one row per record.
+    """`members`: one row a record, see MEMBER; groups bear the smallest record_key in them.
 
-    `conflicts`: record_key_a, record_key_b, rule, reason: pairs that would have joined two persons, for the steward.
-    `undetermined`: record_key, component, reason: records that would have followed `component` but follow nobody.
+    `rule` and `weight` (bits): the strongest that ties a record to its close group, 'alone' where none does. `reason`:
+    why it was kept apart from others of its block, '' where it was not. `conflicts`: pairs that would have joined two
+    close groups, the strongest of each two. `undetermined`: records that would have followed the person of
+    `anchor_record_key` but follow nobody.
     """
 
     members: pl.DataFrame
@@ -34,70 +66,80 @@ class Partition:
     undetermined: pl.DataFrame
 
 
-CONFLICT = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "rule": pl.String, "reason": pl.String}
-UNDETERMINED = {"record_key": pl.Int64, "component": pl.Int64, "reason": pl.String}
-
-
 def partition(
     records: pl.DataFrame,
     pairs: pl.DataFrame,
+    policy: IdentityPolicy,
+    tier_weight: dict[int, float],
+    scores: pl.DataFrame | None = None,
     verdicts: pl.DataFrame | None = None,
     refused: pl.DataFrame | None = None,
+    weigh: Weigh | None = None,
+    known_names: KnownNames | None = None,
 ) -> Partition:
     """Group records into persons.
 
-    records: record_key, sector, ssn, student_id_state, birth_date (nulls allowed), one row per record.
-    pairs: record_key_a, record_key_b, tier, rule, joins ('link' or 'attach').
-    verdicts: record_key_a, record_key_b, verdict ('same' or 'distinct'), the newest per pair.
-    refused: record_key, anchor_record_key: a wage record and a record with its SSN whose names do not agree.
+    records: record_key, sector, ssn, student_id_state, birth_date, given_root (nulls allowed), one row per record.
+    pairs: record_key_a, record_key_b, tier, rule, joins ('link' or 'attach'), follower. scores: WEIGHED, pairs that no
+    tier names. verdicts: record_key_a, record_key_b, verdict, the newest per pair. refused: record_key,
+    anchor_record_key: a wage record and a record with its SSN whose names do not agree. weigh: bits of any pairs;
+    without it only the pairs given have a weight. known_names: lets a wage follow a person by another name under which
+    the person is known. Pairs with a record that is not in `records` are left out.
     """
     records = records.sort("record_key")
     keys = records["record_key"].to_numpy()
-    verdicts = verdicts if verdicts is not None else _none(pairs).with_columns(verdict=pl.lit(""))
-    distinct = {
-        (min(a, b), max(a, b))
-        for a, b, verdict in verdicts.select("record_key_a", "record_key_b", "verdict").iter_rows()
-        if verdict == "distinct"
-    }
-    same = verdicts.filter(pl.col("verdict") == "same").select(
-        "record_key_a", "record_key_b", tier=pl.lit(VERDICT_TIER, pl.Int64), rule=pl.lit("verdict")
-    )
-    known = pl.Series(keys)
-    links = (
-        pl.concat(
-            [
-                pairs.filter(pl.col("joins") == "link").select(
-                    "record_key_a", "record_key_b", pl.col("tier").cast(pl.Int64), "rule"
-                ),
-                same,
-            ]
+    evidence = _evidence(keys, pairs, policy, tier_weight, _believable(scores, records), verdicts)
+    close, loose, conflicts = _solve(records, evidence, policy, weigh)
+    linking = evidence.filter(pl.col("verdict") != "distinct")
+    told_apart = evidence.filter(pl.col("verdict") == "distinct")
+    if known_names is not None:
+        pairs = pl.concat(
+            [pairs, known_names(pl.DataFrame({"record_key": keys, "close": close})).select(pairs.columns)]
         )
-        .filter(pl.col("record_key_a").is_in(known.implode()) & pl.col("record_key_b").is_in(known.implode()))
-        .with_columns(
-            record_key_a=pl.min_horizontal("record_key_a", "record_key_b"),
-            record_key_b=pl.max_horizontal("record_key_a", "record_key_b"),
-        )
-        .filter(pl.col("record_key_a") != pl.col("record_key_b"))
-        .sort("tier", "record_key_a", "record_key_b", "rule")
-        .unique(["record_key_a", "record_key_b"], keep="first", maintain_order=True)
+    follows = _follows(keys, pairs)
+    refusals = _refusals(keys, refused)
+    final, leader, undetermined, followers = _attach(keys, close, follows, told_apart)
+    # Who follows a part of a person that is kept follows the person, and leaves whom it was near to.
+    final_loose = _smallest(keys, loose[np.searchsorted(keys, leader)])
+    both = final_loose[told_apart["a"].to_numpy()]
+    met = both[both == final_loose[told_apart["b"].to_numpy()]]
+    final_loose = np.where(np.isin(final_loose, met), final, final_loose)
+    ties = pl.concat([linking.select("record_key_a", "record_key_b", "tier", "rule", "bits"), followers])
+    # What bears the same number may change what follows whom, so that it is solved again together.
+    block = _label(keys, pl.concat([frame.select("a", "b") for frame in (linking, follows, refusals)]))
+    group_of = pl.DataFrame({"record_key": keys, "own": final})
+    undetermined = pl.concat(
+        [
+            undetermined,
+            refusals.join(group_of, on="record_key")
+            .join(group_of, left_on="anchor_record_key", right_on="record_key", suffix="_anchor")
+            .filter(pl.col("own") != pl.col("own_anchor"))
+            .group_by("record_key", "own_anchor")
+            .agg(pl.col("anchor_record_key").min())
+            .select("record_key", "anchor_record_key", reason=pl.lit("names_do_not_agree")),
+        ]
     )
-    component = _components(keys, links)
-    component, conflicts = _repair(records, links, component, distinct)
-    component, attached, undetermined = _attach(keys, component, pairs, distinct, refused)
-    members = _named(records, links, component, attached)
+    members = _explained(keys, block, final, final_loose, ties, conflicts, tier_weight)
+    blocks = pl.DataFrame({"record_key": keys, "block": block})
+    conflicts = conflicts.join(blocks, left_on="record_key_a", right_on="record_key")
     return Partition(
         members,
-        pl.DataFrame(conflicts, schema=CONFLICT, orient="row").sort("record_key_a", "record_key_b"),
-        undetermined,
+        conflicts.select(*CONFLICT).cast(CONFLICT).sort("record_key_a", "record_key_b"),
+        undetermined.sort("record_key", "anchor_record_key", "reason"),
     )
 
 
 def dates_agree_nearly(first: date | None, second: date | None) -> bool:
-    """True unless two full dates differ by more than one part (year, month, day) and are no swap of day and month."""
+    """True unless two full dates differ by more than one part (year, month, day) and are no swap of day and month.
+
+    Years further apart than GENERATION are two people's, whatever else agrees.
+    """
     if first is None or second is None:
         return True
     equal = (first.year == second.year) + (first.month == second.month) + (first.day == second.day)
-    return equal >= 2 or (first.year == second.year and (first.month, first.day) == (second.day, second.month))
+    return (equal >= 2 and abs(first.year - second.year) <= GENERATION) or (
+        first.year == second.year and (first.month, first.day) == (second.day, second.month)
+    )
 
 
 def numbers_agree_nearly(first: str, second: str) -> bool:
@@ -117,186 +159,451 @@ def numbers_agree_nearly(first: str, second: str) -> bool:
     )
 
 
-def _none(pairs: pl.DataFrame) -> pl.DataFrame:
-    return pairs.clear().select("record_key_a", "record_key_b")
+def _evidence(
+    keys: np.ndarray,
+    pairs: pl.DataFrame,
+    policy: IdentityPolicy,
+    tier_weight: dict[int, float],
+    scores: pl.DataFrame | None,
+    verdicts: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """One row per pair of present records that something speaks for or against, smaller key first, in their order.
 
-
-def _components(keys: np.ndarray, links: pl.DataFrame) -> np.ndarray:
-    """Smallest record key of every record's connected component; `keys` is sorted."""
-    a = np.searchsorted(keys, links["record_key_a"].to_numpy())
-    b = np.searchsorted(keys, links["record_key_b"].to_numpy())
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(len(keys), len(keys)))
-    _, labels = connected_components(graph, directed=False)
-    # Keys are sorted, so the first position of a label is its smallest key.
-    _, first = np.unique(labels, return_index=True)
-    return keys[first[labels]]
-
-
-def _repair(
-    records: pl.DataFrame, links: pl.DataFrame, component: np.ndarray, distinct: set[tuple[int, int]]
-) -> tuple[np.ndarray, list[tuple[int, int, str, str]]]:
-    """Join again, strongest tier first, every component that may hold two persons, and leave out the links that
-    would put contradicting records together."""
-    frame = records.with_columns(component=pl.Series(component))
-    summary = frame.group_by("component").agg(
-        ssns=pl.col("ssn").n_unique() - pl.col("ssn").is_null().any().cast(pl.UInt32),
-        ids=pl.col("student_id_state").n_unique() - pl.col("student_id_state").is_null().any().cast(pl.UInt32),
+    record_key_a, record_key_b, a, b (positions in `keys`), tier, rule, bits, said, verdict ('' where none).
+    """
+    shape = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "tier": pl.Int64, "rule": pl.String,
+             "bits": pl.Float64, "said": pl.Float64, "verdict": pl.String}  # fmt: skip
+    parts = [
+        pairs.filter(pl.col("joins") == "link").select(
+            "record_key_a", "record_key_b", pl.col("tier").cast(pl.Int64), "rule",
+            _bits(tier_weight).alias("bits"),
+            pl.lit(1.0).alias("said"), pl.lit("").alias("verdict"),
+        )
+    ]  # fmt: skip
+    if scores is not None:
+        parts.append(
+            scores.filter((pl.col("weight") >= policy.kept_edge_weight) & (pl.col("said") > 0)).select(
+                "record_key_a", "record_key_b", pl.lit(SCORE_TIER, pl.Int64).alias("tier"),
+                pl.lit(SCORE_RULE).alias("rule"), pl.col("weight").alias("bits"), "said",
+                pl.lit("").alias("verdict"),
+            )
+        )  # fmt: skip
+    if verdicts is not None:
+        parts.append(
+            verdicts.filter(pl.col("verdict").is_in(["same", "distinct"])).select(
+                "record_key_a", "record_key_b", pl.lit(VERDICT_TIER, pl.Int64).alias("tier"),
+                pl.lit("verdict").alias("rule"),
+                pl.when(pl.col("verdict") == "same").then(SAME).otherwise(DISTINCT).alias("bits"),
+                pl.lit(1.0).alias("said"), "verdict",
+            )
+        )  # fmt: skip
+    return _placed(
+        keys,
+        pl.concat([part.cast(shape) for part in parts])
+        .with_columns(
+            record_key_a=pl.min_horizontal("record_key_a", "record_key_b"),
+            record_key_b=pl.max_horizontal("record_key_a", "record_key_b"),
+        )
+        .filter(pl.col("record_key_a") != pl.col("record_key_b"))
+        .sort("record_key_a", "record_key_b", "tier", "rule")
+        .unique(["record_key_a", "record_key_b"], keep="first", maintain_order=True),
     )
-    suspect = summary.filter((pl.col("ssns") > 1) | (pl.col("ids") > 1))["component"]
-    told_apart = pl.Series([key for pair in distinct for key in pair], dtype=pl.Int64)
-    suspect = pl.concat([suspect, frame.filter(pl.col("record_key").is_in(told_apart.implode()))["component"]]).unique()
-    if not len(suspect):
-        return component, []
-    inside = frame.filter(pl.col("component").is_in(suspect.implode()))
-    confirmed = _confirmed_ssns(records)
-    facts = {
-        key: (ssn if ssn in confirmed else None, ssn, student_id, born)
-        for key, ssn, student_id, born in inside.select(
-            "record_key", "ssn", "student_id_state", "birth_date"
-        ).iter_rows()
-    }
-    cluster = {key: [key] for key in facts}
-    conflicts = []
-    edges = links.filter(pl.col("record_key_a").is_in(inside["record_key"].implode()))
-    for a, b, rule in edges.select("record_key_a", "record_key_b", "rule").iter_rows():
-        first, second = cluster[a], cluster[b]
-        if first is second:
-            continue
-        reason = next((why for x in first for y in second if (why := _contradiction(x, y, facts, distinct))), "")
-        if reason:
-            conflicts.append((a, b, rule, reason))
-            continue
-        if len(first) < len(second):
-            first, second = second, first
-        first.extend(second)
-        for key in second:
-            cluster[key] = first
-    names = {id(group): min(group) for group in cluster.values()}
+
+
+def _believable(scores: pl.DataFrame | None, records: pl.DataFrame) -> pl.DataFrame | None:
+    """The scored pairs that no fact speaks against: what agrees between kin ties nobody, whatever it weighs."""
+    if scores is None:
+        return None
+    facts = records.select("record_key", *FACTS, is_confirmed=pl.lit(False))
+    both = scores
+    for end in "ab":
+        own = facts.rename({name: f"{name}_{end}" for name in facts.columns})
+        both = both.join(own, on=f"record_key_{end}", maintain_order="left")
+    against = (_contradiction(both) != "") | (_like_kin(both) != "")
+    return both.filter(~against).select(scores.columns)
+
+
+def _bits(tier_weight: dict[int, float]) -> pl.Expr:
+    return pl.col("tier").cast(pl.Int64).replace_strict(tier_weight, default=None, return_dtype=pl.Float64)
+
+
+def _placed(keys: np.ndarray, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose two records are present, with a and b, their positions in `keys`."""
+    place = {name: np.searchsorted(keys, frame[f"record_key_{name}"].to_numpy()) for name in "ab"}
+    there = np.ones(frame.height, dtype=bool)
+    for name, found in place.items():
+        inside = np.minimum(found, max(len(keys) - 1, 0))
+        there &= (keys[inside] == frame[f"record_key_{name}"].to_numpy()) if len(keys) else False
+    return frame.with_columns(pl.Series(name, found) for name, found in place.items()).filter(pl.Series(there))
+
+
+def _label(keys: np.ndarray, edges: pl.DataFrame) -> np.ndarray:
+    """Smallest record key of every record's connected component; `keys` is sorted. edges: a, b."""
+    return _smallest(keys, components(len(keys), edges["a"].to_numpy(), edges["b"].to_numpy()))
+
+
+def _smallest(keys: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Labels named by the smallest key in them; keys are sorted, so the first position of a label is its smallest."""
+    if not len(keys):
+        return keys.copy()
+    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+    return keys[first[inverse]]
+
+
+def _solve(
+    records: pl.DataFrame, evidence: pl.DataFrame, policy: IdentityPolicy, weigh: Weigh | None
+) -> tuple[np.ndarray, np.ndarray, pl.DataFrame]:
+    """Close and loose group of each record, and the pairs that would have joined two close groups."""
     keys = records["record_key"].to_numpy()
-    repaired = component.copy()
-    for key, group in cluster.items():
-        repaired[np.searchsorted(keys, key)] = names[id(group)]
-    # A link left out whose ends met by another way is no conflict.
-    return repaired, [item for item in conflicts if cluster[item[0]] is not cluster[item[1]]]
+    linking = evidence.filter(pl.col("verdict") != "distinct")
+    surely = _label(keys, linking.filter((pl.col("tier") < SCORE_TIER) | (pl.col("bits") >= policy.edge_weight)))
+    perhaps = _label(keys, linking)
+    frame = records.with_columns(core=pl.Series(perhaps, dtype=pl.Int64), position=pl.int_range(pl.len()))
+    inside = frame.join(_doubtful(frame, evidence), on="core", how="semi")
+    if not inside.height:
+        return perhaps, perhaps, pl.DataFrame(schema=CONFLICT).drop("block")
+    weighed = _all_pairs(inside, evidence, policy, weigh)
+    local = inside["position"].to_numpy()
+    a, b = (np.searchsorted(local, weighed[name].to_numpy()) for name in ("position_a", "position_b"))
+    bits, said = weighed["bits"].to_numpy(), weighed["said"].to_numpy()
+    tied = surely[local[a]] == surely[local[b]]
+    found = group(
+        len(local), a[tied], b[tied], bits[tied], said[tied], policy.merge_weight, policy.keep_weight, absent_weight=0.0
+    )
+    held = _join_on(found, a, b, bits, said, policy.keep_weight)
+    close, loose = perhaps.copy(), perhaps.copy()
+    close[local], loose[local] = keys[local[found]], keys[local[held]]
+    return close, loose, _conflicts(weighed, close, loose)
 
 
-def _confirmed_ssns(records: pl.DataFrame) -> set[str]:
-    """SSNs that two different sectors delivered: a second source confirms, a format rule does not."""
-    seen = records.filter(pl.col("ssn").is_not_null()).group_by("ssn").agg(pl.col("sector").n_unique().alias("sectors"))
-    return set(seen.filter(pl.col("sectors") > 1)["ssn"])
+def _join_on(
+    found: np.ndarray, a: np.ndarray, b: np.ndarray, bits: np.ndarray, said: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Go on joining the groups `found` (smallest node of each node) down to a lower threshold; the same form."""
+    names, node = np.unique(found, return_inverse=True)
+    first, second = np.minimum(node[a], node[b]), np.maximum(node[a], node[b])
+    apart = first != second
+    pair, place = np.unique(np.stack([first[apart], second[apart]], axis=1), axis=0, return_inverse=True)
+    said_between = np.bincount(place, weights=said[apart], minlength=len(pair))
+    total = np.bincount(place, weights=(bits * said)[apart], minlength=len(pair))
+    mean = np.divide(total, said_between, out=np.zeros(len(pair)), where=said_between > 0)
+    joined = group(len(names), pair[:, 0], pair[:, 1], mean, said_between, threshold, threshold, absent_weight=0.0)
+    return names[joined][node]
 
 
-def _contradiction(x: int, y: int, facts: dict, distinct: set[tuple[int, int]]) -> str:
-    """Why records x and y cannot be one person; empty when they can."""
-    if (min(x, y), max(x, y)) in distinct:
-        return "verdict_distinct"
-    confirmed_x, ssn_x, id_x, born_x = facts[x]
-    confirmed_y, ssn_y, id_y, born_y = facts[y]
-    if confirmed_x and confirmed_y and not numbers_agree_nearly(confirmed_x, confirmed_y):
-        return "two_confirmed_ssns"
-    if dates_agree_nearly(born_x, born_y):
-        return ""
-    if ssn_x and ssn_y and not numbers_agree_nearly(ssn_x, ssn_y):
-        return "two_ssns_and_birth_dates"
-    if id_x and id_y and id_x != id_y:
-        return "two_student_ids_and_birth_dates"
-    return ""
+def _doubtful(frame: pl.DataFrame, evidence: pl.DataFrame) -> pl.DataFrame:
+    """Cores that may hold several persons: some value differs, or not every tie is a tier's."""
+    differing = pl.any_horizontal(
+        *(pl.col(name).drop_nulls().n_unique() > 1 for name in ("ssn", "student_id_state", "birth_date", "given_root"))
+    )
+    by_value = frame.group_by("core").agg(size=pl.len(), differs=differing).filter(pl.col("size") > 1)
+    other = evidence.filter((pl.col("tier") == SCORE_TIER) | (pl.col("verdict") != "")).join(
+        frame.select("core", a=pl.col("position").cast(pl.Int64)), on="a"
+    )
+    return pl.concat([by_value.filter("differs").select("core"), other.select("core")]).unique()
+
+
+def _all_pairs(
+    inside: pl.DataFrame, evidence: pl.DataFrame, policy: IdentityPolicy, weigh: Weigh | None
+) -> pl.DataFrame:
+    """Every pair of records within a doubtful core, smaller key first, in their order: record_key_a, record_key_b,
+    position_a, position_b, core, bits, said, tier, rule, reason. Of a core above the limit only pairs with evidence.
+    """
+    size = inside.group_by("core").agg(size=pl.len())
+    facts = inside.select(
+        "core", "record_key", "position", "sector", "ssn", "student_id_state", "birth_date", "given_root"
+    )
+    facts = facts.join(_confirmed(facts), on=["core", "ssn"], how="left").with_columns(
+        pl.col("is_confirmed").fill_null(False)
+    )
+    small = facts.join(size.filter(pl.col("size") <= policy.block_limit), on="core", how="semi")
+    every = small.join(small, on="core", suffix="_b").filter(pl.col("record_key") < pl.col("record_key_b"))
+    known = evidence.select("record_key_a", "record_key_b", "tier", "rule", "bits", "said", "verdict")
+    large = facts.join(size.filter(pl.col("size") > policy.block_limit), on="core", how="semi")
+    if large.height:
+        given = known.select(record_key="record_key_a", record_key_b="record_key_b")
+        right = large.rename({name: f"{name}_b" for name in large.columns if name != "core"})
+        every = pl.concat(
+            [every, given.join(large, on="record_key").join(right, on=["core", "record_key_b"]).select(every.columns)]
+        )
+    every = every.rename({name: f"{name}_a" for name in facts.columns if name != "core"}).with_columns(
+        reason=pl.lit("", pl.String)
+    )
+    every = every.with_columns(reason=_contradiction(every), kin=_like_kin(every))
+    every = every.join(known, on=["record_key_a", "record_key_b"], how="left", maintain_order="left")
+    if weigh is not None and every.height:
+        told = weigh(every.select("record_key_a", "record_key_b")).select(
+            "record_key_a", "record_key_b", weighed="weight", compared="said"
+        )
+        every = every.join(told, on=["record_key_a", "record_key_b"], how="left", maintain_order="left")
+    else:
+        every = every.with_columns(weighed=pl.lit(None, pl.Float64), compared=pl.lit(None, pl.Float64))
+    is_fact = pl.col("reason") != ""
+    return every.select(
+        "record_key_a", "record_key_b", "position_a", "position_b", "core", "tier", "rule",
+        pl.when(pl.col("verdict") == "distinct").then(pl.lit("verdict_distinct"))
+        .when(pl.col("verdict") == "same").then(pl.lit(""))
+        .when((pl.col("reason") == "") & (pl.col("kin") != "") & pl.col("bits").is_null())
+        .then(pl.col("kin"))
+        .otherwise(pl.col("reason")).alias("reason"),
+        pl.when(pl.col("verdict").is_in(["same", "distinct"])).then(pl.col("bits"))
+        .when(is_fact).then(CONTRADICTION)
+        .when((pl.col("kin") != "") & pl.col("bits").is_null()).then(pl.min_horizontal("weighed", policy.kin_weight))
+        .otherwise(pl.max_horizontal(pl.col("bits"), pl.col("weighed"))).fill_null(0.0).alias("bits"),
+        # What a tier, a fact or a steward says counts even where the model finds nothing to compare.
+        pl.max_horizontal(
+            pl.col("compared").fill_null(0.0),
+            pl.when(pl.col("bits").is_not_null() | is_fact | (pl.col("kin") != ""))
+            .then(pl.max_horizontal(pl.col("said").fill_null(1.0), 1.0))
+            .otherwise(0.0),
+        ).alias("said"),
+    ).sort("record_key_a", "record_key_b")  # fmt: skip
+
+
+def _confirmed(facts: pl.DataFrame) -> pl.DataFrame:
+    """SSNs of a core that two sectors delivered: a second source confirms, a format rule does not."""
+    return (
+        facts.filter(pl.col("ssn").is_not_null())
+        .group_by("core", "ssn")
+        .agg(is_confirmed=pl.col("sector").n_unique() > 1)
+        .filter("is_confirmed")
+    )
+
+
+FACTS = ("ssn", "student_id_state", "birth_date", "given_root")
+
+
+def _far_ssns(every: pl.DataFrame) -> pl.Series:
+    """Whether the two records of each pair bear SSNs that are neither equal nor nearly."""
+    ssns = every.filter(pl.col("ssn_a") != pl.col("ssn_b")).select("ssn_a", "ssn_b").unique()
+    far = [not numbers_agree_nearly(x, y) for x, y in ssns.iter_rows()]
+    far_ssns = ssns.filter(pl.Series(far, dtype=pl.Boolean)).with_columns(is_far=pl.lit(True))
+    joined = every.select("ssn_a", "ssn_b").join(far_ssns, on=["ssn_a", "ssn_b"], how="left", maintain_order="left")
+    return joined["is_far"].fill_null(False)
+
+
+YEARS_APART = ((pl.col("birth_date_a").dt.year() - pl.col("birth_date_b").dt.year()).abs() > GENERATION).fill_null(
+    False
+)
+# Given names that are neither equal, but for nicknames, nor one the beginning of the other.
+GIVEN_DIFFER = (
+    (pl.col("given_root_a") != pl.col("given_root_b"))
+    & ~pl.col("given_root_a").str.starts_with(pl.col("given_root_b"))
+    & ~pl.col("given_root_b").str.starts_with(pl.col("given_root_a"))
+).fill_null(False)
+
+
+def _like_kin(every: pl.DataFrame) -> pl.Series:
+    """Why the two of each pair may be kin however much else agrees; '' where nothing says so.
+
+    Twins and siblings have two given names and two numbers of one kind; a father and a son of one name have birth
+    dates a generation apart.
+    """
+    two_ids = (pl.col("student_id_state_a") != pl.col("student_id_state_b")).fill_null(False)
+    return every.select(
+        pl.when(GIVEN_DIFFER & (two_ids | pl.lit(_far_ssns(every))))
+        .then(pl.lit("two_numbers_and_given_names"))
+        .when(YEARS_APART)
+        .then(pl.lit("birth_dates_a_generation_apart"))
+        .otherwise(pl.lit(""))
+    ).to_series()
+
+
+def _contradiction(every: pl.DataFrame) -> pl.Series:
+    """Why the two records of each pair cannot be one person; '' where they can."""
+    parts = [
+        (getattr(pl.col("birth_date_a").dt, part)() == getattr(pl.col("birth_date_b").dt, part)()).cast(pl.Int8)
+        for part in ("year", "month", "day")
+    ]
+    swapped = (
+        (pl.col("birth_date_a").dt.year() == pl.col("birth_date_b").dt.year())
+        & (pl.col("birth_date_a").dt.month() == pl.col("birth_date_b").dt.day())
+        & (pl.col("birth_date_a").dt.day() == pl.col("birth_date_b").dt.month())
+    )
+    both_known = pl.col("birth_date_a").is_not_null() & pl.col("birth_date_b").is_not_null()
+    dates_differ = both_known & (((pl.sum_horizontal(parts) < 2) & ~swapped) | YEARS_APART).fill_null(False)
+    far_ssn = pl.lit(_far_ssns(every))
+    two_ids = (pl.col("student_id_state_a") != pl.col("student_id_state_b")).fill_null(False)
+    return every.select(
+        pl.when(far_ssn & pl.col("is_confirmed_a") & pl.col("is_confirmed_b"))
+        .then(pl.lit("two_confirmed_ssns"))
+        .when(dates_differ & far_ssn)
+        .then(pl.lit("two_ssns_and_birth_dates"))
+        .when(dates_differ & two_ids)
+        .then(pl.lit("two_student_ids_and_birth_dates"))
+        .when(dates_differ & GIVEN_DIFFER)
+        .then(pl.lit("two_given_names_and_birth_dates"))
+        .otherwise(pl.lit(""))
+        .alias("reason")
+    )["reason"]
+
+
+def _conflicts(weighed: pl.DataFrame, close: np.ndarray, loose: np.ndarray) -> pl.DataFrame:
+    """Of each two close groups of a core with evidence between them, the strongest pair and why they are two."""
+    between = weighed.with_columns(
+        close_a=pl.Series(close[weighed["position_a"].to_numpy()]),
+        close_b=pl.Series(close[weighed["position_b"].to_numpy()]),
+        held=pl.Series(loose[weighed["position_a"].to_numpy()] == loose[weighed["position_b"].to_numpy()]),
+    ).filter(pl.col("close_a") != pl.col("close_b"))
+    between = between.with_columns(
+        first=pl.min_horizontal("close_a", "close_b"), second=pl.max_horizontal("close_a", "close_b")
+    )
+    spoken_for = pl.col("tier").is_not_null() & (pl.col("tier") > VERDICT_TIER)
+    told = between.group_by("first", "second").agg(
+        fact=pl.col("reason").filter(pl.col("reason") != "").sort().first(), held=pl.col("held").first()
+    )
+    return (
+        between.filter(spoken_for)
+        .sort("first", "second", "tier", "record_key_a", "record_key_b")
+        .unique(["first", "second"], keep="first", maintain_order=True)
+        .drop("held")
+        .join(told, on=["first", "second"])
+        .select(
+            "record_key_a", "record_key_b", "rule",
+            pl.coalesce(
+                "fact", pl.when("held").then(pl.lit("between_thresholds")).otherwise(pl.lit("weak_bridge"))
+            ).alias("reason"),
+            pl.col("bits").alias("weight"),
+        )
+    )  # fmt: skip
+
+
+def _follows(keys: np.ndarray, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs in which one record follows: record_key (follower), anchor, a, b (their positions), tier, rule."""
+    attach = _placed(keys, pairs.filter(pl.col("joins") == "attach"))
+    is_first = pl.col("follower") == pl.col("record_key_a")
+    return attach.select(
+        pl.col("follower").alias("record_key"),
+        pl.when(is_first).then("record_key_b").otherwise("record_key_a").alias("anchor"),
+        pl.when(is_first).then("a").otherwise("b").alias("a"),
+        pl.when(is_first).then("b").otherwise("a").alias("b"),
+        pl.col("tier").cast(pl.Int64),
+        "rule",
+    ).sort("record_key", "anchor", "tier")
+
+
+def _refusals(keys: np.ndarray, refused: pl.DataFrame | None) -> pl.DataFrame:
+    """Refused wages and their anchors that are present: record_key, anchor_record_key, a, b (their positions)."""
+    if refused is None:
+        refused = pl.DataFrame(schema={"record_key": pl.Int64, "anchor_record_key": pl.Int64})
+    named = refused.select(record_key_a="record_key", record_key_b="anchor_record_key")
+    return _placed(keys, named).rename({"record_key_a": "record_key", "record_key_b": "anchor_record_key"})
 
 
 def _attach(
-    keys: np.ndarray,
-    component: np.ndarray,
-    pairs: pl.DataFrame,
-    distinct: set[tuple[int, int]],
-    refused: pl.DataFrame | None,
-) -> tuple[np.ndarray, pl.DataFrame, pl.DataFrame]:
-    """Let components of records with few identifiers follow the one component that they point to.
+    keys: np.ndarray, label: np.ndarray, follows: pl.DataFrame, told_apart: pl.DataFrame
+) -> tuple[np.ndarray, np.ndarray, pl.DataFrame, pl.DataFrame]:
+    """Let groups of records with few identifiers follow the one group that they point to.
 
-    The column `follower` of `pairs` says which end follows. A component that points to two persons follows none.
-    `refused` wages are listed as undetermined for the person whose SSN they carry, wherever they ended up.
+    A group that points to two persons follows none: its records are undetermined for both. Nobody follows into a group
+    from which a steward told them apart. Returns the labels, the label of the group that leads each, the undetermined,
+    and the pairs by which records follow.
     """
-    attach = pairs.filter(pl.col("joins") == "attach")
-    label = pl.DataFrame({"record_key": keys, "component": component})
-    follows = (
-        attach.select(
-            record_key=pl.col("follower"),
-            anchor=pl.when(pl.col("follower") == pl.col("record_key_a"))
-            .then(pl.col("record_key_b"))
-            .otherwise(pl.col("record_key_a")),
-            tier=pl.col("tier").cast(pl.Int64),
-            rule=pl.col("rule"),
-        )
-        .join(label, on="record_key")
-        .join(label.rename({"record_key": "anchor", "component": "target"}), on="anchor")
-        .filter(pl.col("component") != pl.col("target"))
-    )
-    if distinct:
-        told_apart = pl.DataFrame(sorted(distinct), schema={"a": pl.Int64, "b": pl.Int64}, orient="row")
-        both = pl.concat([told_apart, told_apart.select(a="b", b="a")])
-        follows = follows.join(both, left_on=["record_key", "anchor"], right_on=["a", "b"], how="anti")
-    chosen = follows.group_by("component").agg(
-        targets=pl.col("target").n_unique(), target=pl.col("target").min(), tier=pl.col("tier").min(),
-        rule=pl.col("rule").sort_by("tier", "rule").first(),
-    )  # fmt: skip
-    one = chosen.filter(pl.col("targets") == 1).select("component", "target", "tier", "rule")
-    ambiguous = follows.join(chosen.filter(pl.col("targets") > 1), on="component", how="semi")
-    undetermined = [
-        label.join(ambiguous.select("component", "target").unique(), on="component").select(
-            "record_key", component="target", reason=pl.lit("two_persons_carry_the_number")
-        )
-    ]
-    moved = label.join(one, on="component", how="left")
-    # A target may itself follow (a bare number behind another bare number), so followers and targets are joined as
-    # a graph of components; every component follows at most one, hence no two persons meet in it by accident.
-    labels = np.unique(component)
-    steps = one.select(record_key_a="component", record_key_b="target")
-    result = _components(labels, steps)[np.searchsorted(labels, component)]
-    attached = moved.filter(pl.col("target").is_not_null()).select("record_key", "tier", "rule")
-    final = pl.DataFrame({"record_key": keys, "component": result})
-    undetermined = [
-        listed.join(
-            pl.DataFrame({"component": labels, "now": _components(labels, steps)}), on="component", how="left"
-        ).select("record_key", component="now", reason="reason")
-        for listed in undetermined
-    ]
-    if refused is not None and refused.height:
-        undetermined.append(
-            refused.join(final.rename({"component": "own"}), on="record_key")
-            .join(
-                final.rename({"record_key": "anchor_record_key", "component": "anchor_component"}),
-                on="anchor_record_key",
+    apart = pl.concat(
+        [
+            pl.DataFrame(
+                {"own": label[told_apart[x].to_numpy()], "target": label[told_apart[y].to_numpy()]},
+                schema={"own": pl.Int64, "target": pl.Int64},
             )
-            .filter(pl.col("own") != pl.col("anchor_component"))
-            .select("record_key", component="anchor_component", reason=pl.lit("names_do_not_agree"))
-        )
-    waiting = (
-        pl.concat(undetermined)
-        .select(*UNDETERMINED)
-        .cast(UNDETERMINED)
-        .unique()
-        .sort("record_key", "component", "reason")
+            for x, y in ("ab", "ba")
+        ]
     )
-    return result, attached, waiting
+    pointed = (
+        follows.with_columns(
+            own=pl.Series(label[follows["a"].to_numpy()]), target=pl.Series(label[follows["b"].to_numpy()])
+        )
+        .filter(pl.col("own") != pl.col("target"))
+        .join(apart, on=["own", "target"], how="anti")
+        # The strongest tier decides: a number one digit off says nothing against the number itself.
+        .filter(pl.col("tier") == pl.col("tier").min().over("own"))
+    )
+    targets = pointed.group_by("own").agg(targets=pl.col("target").n_unique(), target=pl.col("target").min())
+    one = targets.filter(pl.col("targets") == 1)
+    names = np.unique(label)
+
+    def joined(steps: pl.DataFrame) -> np.ndarray:
+        # A target may itself follow (a bare number behind another bare number), so followers and targets are joined
+        # as a graph of groups; every group follows at most one, hence no two persons meet in it by accident.
+        ends = (np.searchsorted(names, steps[end].to_numpy()) for end in ("own", "target"))
+        return components(len(names), *ends)[np.searchsorted(names, label)]
+
+    met = joined(one)
+    meeting = told_apart.filter(pl.Series(met[told_apart["a"].to_numpy()] == met[told_apart["b"].to_numpy()]))
+    if meeting.height:  # both follow one person and were told apart: neither follows
+        ends = np.concatenate([label[meeting[end].to_numpy()] for end in "ab"])
+        one = one.filter(~pl.col("own").is_in(ends.tolist()))
+        met = joined(one)
+    final = _smallest(keys, met)
+    leads = (
+        pl.DataFrame({"own": names})
+        .join(one, on="own", how="left")
+        .select("own", follows=pl.col("target").is_not_null())
+    )
+    group_of = pl.DataFrame({"record_key": keys, "own": label, "final": final})
+    # Of groups that only point at each other the one with the smallest key leads.
+    leader = (
+        group_of.join(leads, on="own", how="left", maintain_order="left")
+        .with_columns(leader=pl.col("own").sort_by("follows", "own").first().over("final"))
+        .get_column("leader")
+        .to_numpy()
+    )
+    doubtful = pointed.join(targets.filter(pl.col("targets") > 1), on="own", how="semi")
+    waiting = (
+        group_of.join(doubtful.group_by("own", "target").agg(anchor_record_key=pl.col("anchor").min()), on="own")
+        .select("record_key", "anchor_record_key", reason=pl.lit("two_persons_carry_the_number"))
+        .cast(UNDETERMINED)
+    )
+    attached = (
+        pointed.join(one, on="own", how="semi")
+        .group_by("own")
+        .agg(pl.col("anchor", "tier", "rule").sort_by("tier", "rule", "anchor").first())
+        .join(group_of, on="own")
+        .select("tier", "rule", record_key_a="record_key", record_key_b="record_key", bits=pl.lit(None, pl.Float64))
+        .select("record_key_a", "record_key_b", "tier", "rule", "bits")
+    )
+    return final, leader, waiting, attached
 
 
-def _named(records: pl.DataFrame, links: pl.DataFrame, component: np.ndarray, attached: pl.DataFrame) -> pl.DataFrame:
-    """Members with the strongest rule that ties each record to its component; 'alone' where none does."""
-    label = pl.DataFrame({"record_key": records["record_key"], "component": component})
+def _explained(
+    keys: np.ndarray,
+    block: np.ndarray,
+    close: np.ndarray,
+    loose: np.ndarray,
+    ties: pl.DataFrame,
+    conflicts: pl.DataFrame,
+    tier_weight: dict[int, float],
+) -> pl.DataFrame:
+    """Members with the strongest rule that ties each record to its close group, and why it was kept from others."""
+    label = pl.DataFrame({"record_key": keys, "close": close})
     kept = (
-        links.join(label, left_on="record_key_a", right_on="record_key")
-        .join(label.rename({"component": "other"}), left_on="record_key_b", right_on="record_key")
-        .filter(pl.col("component") == pl.col("other"))
+        ties.join(label, left_on="record_key_a", right_on="record_key")
+        .join(label.rename({"close": "other"}), left_on="record_key_b", right_on="record_key")
+        .filter(pl.col("close") == pl.col("other"))
     )
     ends = pl.concat(
-        [kept.select(pl.col(end).alias("record_key"), "tier", "rule") for end in ("record_key_a", "record_key_b")]
-        + [attached.select("record_key", "tier", "rule")]
-    )
+        [
+            kept.select(pl.col(end).alias("record_key"), "tier", "rule", "bits")
+            for end in ("record_key_a", "record_key_b")
+        ]
+    ).with_columns(bits=pl.coalesce("bits", _bits(tier_weight)))
     best = ends.group_by("record_key").agg(
-        rule=pl.col("rule").sort_by("tier", "rule").first(), tier=pl.col("tier").min()
+        pl.col("rule", "bits").sort_by(pl.col("tier"), -pl.col("bits"), "rule").first()
+    )
+    apart = (
+        pl.concat(
+            [conflicts.select(pl.col(end).alias("record_key"), "reason") for end in ("record_key_a", "record_key_b")]
+        )
+        .group_by("record_key")
+        .agg(pl.col("reason").sort().first())
     )
     return (
-        label.join(best, on="record_key", how="left")
-        .with_columns(pl.col("rule").fill_null("alone"))
+        label.with_columns(block=pl.Series(block), loose=pl.Series(loose))
+        .join(best, on="record_key", how="left")
+        .join(apart, on="record_key", how="left")
+        .select(
+            "record_key", "block", "loose", "close", pl.col("rule").fill_null("alone"), pl.col("bits").alias("weight"),
+            pl.col("reason").fill_null(""),
+        )
+        .cast(MEMBER)
         .sort("record_key")
-        .select("record_key", "component", "rule", "tier")
-    )
+    )  # fmt: skip

@@ -1,27 +1,39 @@
 """One night of identity: pairs from the vault in, links appended, keys out to `exchange/`.
 
-Belongs here: reading and appending the vault's tables and writing what crosses. Does not belong here: the rules
-(dbt models and seeds/policy/match_tier.csv), grouping (partition.py), ids (ids.py), error rates (measure.py).
+Belongs here: the order of the steps, and which records are solved again tonight. Does not belong here: the rules (dbt
+models and seeds/policy), scoring (score.py), grouping (partition.py), ids (ids.py), tables (registry.py), error rates
+(measure.py).
+
+Only blocks that a change touches are solved again. The derived tables say what they were computed from; where that is
+not what stands now (other policy, model or code, or a night that was killed) everything is solved again, which gives
+the same.
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import polars as pl
 
-from pipelines.identity.ids import fold
-from pipelines.identity.keys import export_organization_keys, random_keys
-from pipelines.identity.partition import Partition, partition
+from pipelines import planner
+from pipelines.identity import registry
+from pipelines.identity.ids import Fold, fold, hold
+from pipelines.identity.keys import export_organization_keys
+from pipelines.identity.partition import CONFLICT, MEMBER, UNDETERMINED, Partition, partition
+from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
+from pipelines.identity.score import load_model, score_left, weigh
+from pipelines.identity.steward.queue import refresh_queue
 from pipelines.identity.vault import open_vault
 from pipelines.settings import Settings
 
 # After every tier of the policy: names of records that do not bear the SSN themselves.
 OTHER_NAME_TIER = 900
+TOUCHED = "vault.linkage.int_linkage__touched"
+DERIVED = {"canonical": MEMBER, "conflict": CONFLICT, "undetermined": UNDETERMINED}
 
 
 class IdentityError(RuntimeError):
@@ -30,10 +42,12 @@ class IdentityError(RuntimeError):
 
 @dataclass(frozen=True)
 class IdentitySummary:
-    """Counts of one night: records and pairs read, persons in use, events appended, what waits for a steward."""
+    """Counts of one night: records in all and solved again, pairs scored, persons in use, events appended, what waits
+    for a steward; and the school years of the people whom an event touches."""
 
     records: int
-    pairs: int
+    solved: int
+    pairs_scored: int
     persons: int
     minted: int
     merged: int
@@ -41,85 +55,189 @@ class IdentitySummary:
     moved: int
     conflicts: int
     not_determined: int
+    queued: int
+    touched_years: tuple[int, ...]
 
-    def as_metadata(self) -> dict[str, int]:
-        return asdict(self)
+    def as_metadata(self) -> dict[str, int | str]:
+        return asdict(self) | {"touched_years": ", ".join(map(str, self.touched_years)) or "none"}
 
 
 def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
-    """Partition all records of the vault, fold the ids, append, and export to `exchange/`.
+    """Score, partition, fold the ids, append, and export to `exchange/`.
 
     Writes brg_record_person, person, person_redirect, organization_key, identity_conflict and link_not_determined
-    (Parquet, keys only, sorted). Appending is one transaction; a night killed after it exports again tomorrow.
-    Raises IdentityError when the pairs of dbt's identity phase are absent or older than the records.
+    (Parquet, keys only, sorted). The partition and the log are written in one transaction; a night killed after it
+    exports again tomorrow. Raises IdentityError when the pairs of dbt's identity phase are absent or older than the
+    records.
     """
+    day = planner.day_of(build_id)
+    policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
+    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv")
     with open_vault(settings) as con:
-        records, pairs, refused, verdicts = _read(con)
-        found = partition(records, pairs, verdicts, refused)
-        second = _agreeing_with_any_name(con, found, refused)
-        if second.height:
-            pairs = pl.concat([pairs, second.select(pairs.columns)], how="vertical_relaxed")
-            refused = refused.join(
-                second.select(record_key="follower", anchor_record_key="anchor"),
-                on=["record_key", "anchor_record_key"],
-                how="anti",
-            )
-            found = partition(records, pairs, verdicts, refused)
-        members = found.members.join(records.select("record_key", "sector"), on="record_key")
-        history = con.execute("SELECT record_key, person_key, link_number FROM vault.person_link").pl()
-        persons = con.execute(
-            "SELECT person_key, dense_rank() OVER (ORDER BY minted_build) AS age_rank FROM vault.person"
-        ).pl()
-        taken = frozenset(persons["person_key"].to_list())
-        folded = fold(members, history, persons, lambda count: random_keys(count, taken).tolist())
-        _append(con, build_id, folded, found)
-        persons_in_use = _export(con, settings, found)
+        records = _require_pairs(con)
+        basis = _basis(settings, policy, day)
+        touched = TOUCHED if _solved(con) == basis else None
+        # Scores are not kept in the transaction of the partition: a night killed in between solves everything again.
+        con.execute("DELETE FROM vault.solved")
+        scored = score_left(con, settings, touched, day)
+        _choose_affected(con, policy, touched)
+        found = _solve(con, settings, policy, weights, day)
+        members = found.members.join(_sectors(con), on="record_key")
+        history = registry.history_of(con, "affected")
+        people = hold(members, history)
+        folded = fold(
+            people, history, registry.persons_of(con, history), lambda count: registry.unused_keys(con, count)
+        )
+        _keep(con, build_id, basis, found, folded, everything=touched is None)
+        years = registry.export_touched_years(con, settings)
+        queue = refresh_queue(con, settings, build_id)
+        undetermined = con.execute("SELECT * FROM vault.undetermined").pl()
+        persons = registry.export(con, settings, undetermined)
+        conflicts = con.execute("SELECT * EXCLUDE (block) FROM vault.conflict ORDER BY ALL").pl()
+        registry.write_exchange(conflicts, settings.exchange / "identity_conflict.parquet")
         export_organization_keys(con, settings)
     events = dict(folded.events.group_by("event").len().iter_rows())
     return IdentitySummary(
-        records=records.height,
-        pairs=pairs.height,
-        persons=persons_in_use,
+        records=records,
+        solved=found.members.height,
+        pairs_scored=scored.pairs,
+        persons=persons,
         minted=len(folded.minted),
         merged=events.get("merge", 0),
         split=events.get("split", 0),
         moved=events.get("move", 0),
-        conflicts=found.conflicts.height,
-        not_determined=found.undetermined["record_key"].n_unique(),
+        conflicts=conflicts.height,
+        not_determined=undetermined["record_key"].n_unique(),
+        queued=queue.open_items,
+        touched_years=tuple(years),
     )
 
 
-def _read(con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Normalised numbers of all records, the pairs, the refused wages and the newest verdict of each pair."""
+def _require_pairs(con: duckdb.DuckDBPyConnection) -> int:
+    """Number of tonight's records. Raises IdentityError where dbt's identity phase has not staged just these."""
     try:
-        records = con.execute(
-            "SELECT record_key, sector, ssn, student_id_state, birth_date FROM vault.staging.stg_identity__record"
-        ).pl()
-        pairs = con.execute(
-            "SELECT record_key_a, record_key_b, CAST(tier AS BIGINT) AS tier, rule, joins, follower"
-            " FROM vault.linkage.int_linkage__pair"
-        ).pl()
-        refused = con.execute("SELECT * FROM vault.linkage.int_linkage__wage_refused").pl()
+        staged = con.execute("SELECT count(*) FROM vault.staging.stg_identity__record").fetchone()[0]
+        con.execute("SELECT 1 FROM vault.linkage.int_linkage__pair LIMIT 1")
     except duckdb.CatalogException:
         raise IdentityError(
             "The vault holds no pairs yet. Run the identity phase of dbt (target vault) before identity."
         ) from None
-    newest = con.execute("SELECT count(*) FROM vault.identity_record").fetchone()[0]
-    if newest != records.height:
+    current = con.execute("SELECT count(*) FROM vault.current_record").fetchone()[0]
+    if current != staged:
         raise IdentityError(
-            f"The vault holds {newest} records but dbt staged {records.height}. Run the identity phase of dbt again;"
+            f"The vault holds {current} records but dbt staged {staged}. Run the identity phase of dbt again;"
             " if it failed, its log names the model."
         )
+    return staged
+
+
+def _basis(settings: Settings, policy: IdentityPolicy, day: date) -> str:
+    """Digest of all but the records that the partition follows from: policy in force, model version and code."""
+    model = load_model(settings.seeds / "policy" / "link_model.csv", day)
+    digest = hashlib.sha256(f"{policy} {model.version}".encode())
+    files = [settings.seeds / "policy" / name for name in ("link_model.csv", "score_key.csv", "match_tier.csv")]
+    for path in [*files, *sorted(Path(__file__).parent.rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _solved(con: duckdb.DuckDBPyConnection) -> str | None:
+    found = con.execute("SELECT basis FROM vault.solved").fetchone()
+    return found[0] if found else None
+
+
+def _choose_affected(con: duckdb.DuckDBPyConnection, policy: IdentityPolicy, touched: str | None) -> None:
+    """Make the temporary table `affected` (record_key): records of every block that a touched record is or was in, and
+    of every block that an id of theirs, present or former, is in: who owns an id is asked of all who bear it.
+
+    `touched` names a relation of record keys; None affects every record.
+    """
+    if touched is None:
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE affected AS SELECT record_key FROM vault.staging.stg_identity__record"
+        )
+        return
+    # A verdict touches as a record does; blocks remember the verdicts that they were solved with by their records. So
+    # does a score that came, went or changed: a key that outgrows its cap takes scores from records nothing touched.
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE affected AS SELECT record_key FROM {touched}"
+        " UNION SELECT record_key FROM temp.rescored"
+        " UNION SELECT unnest([record_key_a, record_key_b]) FROM vault.verdict"
+    )
+    ties = (
+        "SELECT record_key_a AS a, record_key_b AS b FROM vault.linkage.int_linkage__pair UNION ALL"
+        " SELECT record_key, anchor_record_key FROM vault.linkage.int_linkage__wage_refused UNION ALL"
+        f" SELECT record_key_a, record_key_b FROM vault.pair_score WHERE weight >= {policy.kept_edge_weight}"
+    )
+    before = -1
+    while (size := con.execute("SELECT count(*) FROM affected").fetchone()[0]) != before:
+        before = size
+        con.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE affected AS
+            WITH reached AS (
+                SELECT record_key FROM affected
+                UNION SELECT b FROM ({ties}) WHERE a IN (SELECT record_key FROM affected)
+                UNION SELECT a FROM ({ties}) WHERE b IN (SELECT record_key FROM affected)
+            )
+            SELECT record_key FROM reached
+            UNION
+            SELECT record_key FROM vault.canonical
+            WHERE block IN (SELECT block FROM vault.canonical SEMI JOIN reached USING (record_key))
+            UNION
+            SELECT record_key FROM vault.person_link
+            WHERE person_key IN (SELECT person_key FROM vault.person_link SEMI JOIN reached USING (record_key))
+            """
+        )
+
+
+def _solve(
+    con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy, weights: dict[int, float], day: date
+) -> Partition:
+    """The partition of the affected records."""
+    records = con.execute(
+        "SELECT record_key, sector, ssn, student_id_state, birth_date, given_root"
+        " FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
+    ).pl()
+    within = "record_key_a IN (SELECT record_key FROM affected)"
+    pairs = con.execute(
+        "SELECT record_key_a, record_key_b, CAST(tier AS BIGINT) AS tier, rule, joins, follower"
+        f" FROM vault.linkage.int_linkage__pair WHERE {within}"
+    ).pl()
+    scores = con.execute(f"SELECT record_key_a, record_key_b, weight, said FROM vault.pair_score WHERE {within}").pl()
+    refused = con.execute(
+        "SELECT record_key, anchor_record_key FROM vault.linkage.int_linkage__wage_refused"
+        " SEMI JOIN affected USING (record_key)"
+    ).pl()
     verdicts = con.execute(
         "SELECT least(record_key_a, record_key_b) AS record_key_a, greatest(record_key_a, record_key_b) AS"
         ' record_key_b, arg_max(verdict, "at") AS verdict FROM vault.verdict GROUP BY 1, 2 ORDER BY 1, 2'
     ).pl()
-    return records, pairs, refused, verdicts
+    return partition(
+        records,
+        pairs,
+        policy,
+        weights,
+        scores=scores,
+        verdicts=verdicts,
+        refused=refused,
+        weigh=lambda wanted: weigh(con, settings, wanted, day),
+        known_names=lambda groups: _other_names(con, groups, refused),
+    )
 
 
-def _agreeing_with_any_name(con: duckdb.DuckDBPyConnection, found: Partition, refused: pl.DataFrame) -> pl.DataFrame:
-    """Refused wages whose given name or surname agrees with another name under which the same person is known."""
-    con.register("member", found.members.select("record_key", "component").to_arrow())
+def _sectors(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    return con.execute(
+        "SELECT record_key, sector FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
+    ).pl()
+
+
+def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:
+    """Refused wages whose given name or surname agrees with another name under which the same person is known.
+
+    groups: record_key, close. Returns pairs in which the wage follows.
+    """
+    con.register("member", groups.to_arrow())
     con.register("refusal", refused.to_arrow())
     try:
         return con.execute(
@@ -127,10 +245,10 @@ def _agreeing_with_any_name(con: duckdb.DuckDBPyConnection, found: Partition, re
             SELECT least(refusal.record_key, refusal.anchor_record_key) AS record_key_a,
                 greatest(refusal.record_key, refusal.anchor_record_key) AS record_key_b,
                 CAST({OTHER_NAME_TIER} AS BIGINT) AS tier, 'wage_ssn_other_name' AS rule, 'attach' AS joins,
-                refusal.record_key AS follower, refusal.anchor_record_key AS anchor
+                refusal.record_key AS follower
             FROM refusal
             JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
-            JOIN member AS other ON other.component = anchor.component
+            JOIN member AS other ON other.close = anchor.close
             JOIN vault.staging.stg_identity__record AS wage ON wage.record_key = refusal.record_key
             JOIN vault.staging.stg_identity__record AS known ON known.record_key = other.record_key
             WHERE known.sector <> 'workforce' AND (
@@ -147,97 +265,26 @@ def _agreeing_with_any_name(con: duckdb.DuckDBPyConnection, found: Partition, re
         con.unregister("refusal")
 
 
-def _append(con: duckdb.DuckDBPyConnection, build_id: str, folded, found: Partition) -> None:
-    """Append persons, links, events and redirects in one transaction; nothing is ever changed or deleted."""
-    tiers = found.members.select("record_key", weight=-pl.col("tier").cast(pl.Float64))
-    perturbation = np.frombuffer(os.urandom(len(folded.minted)), dtype=np.uint8).astype(np.int32)
-    frames = {
-        "new_person": pl.DataFrame(
-            {"person_key": folded.minted, "perturbation_key": perturbation},
-            schema={"person_key": pl.Int64, "perturbation_key": pl.Int32},
-        ),
-        "new_link": folded.links.join(tiers, on="record_key", how="left").with_row_index("position"),
-        "new_event": folded.events,
-        "new_redirect": folded.redirects,
-    }
-    for name, frame in frames.items():
-        con.register(name, frame.to_arrow())
+def _keep(
+    con: duckdb.DuckDBPyConnection, build_id: str, basis: str, found: Partition, folded: Fold, everything: bool
+) -> None:
+    """Replace the affected part of the derived tables and append to the log, in one transaction."""
+    frames = {"canonical": found.members, "conflict": found.conflicts, "undetermined": found.undetermined}
     con.execute("BEGIN")
     try:
-        start = con.execute("SELECT coalesce(max(link_number), 0) FROM vault.person_link").fetchone()[0]
-        con.execute("INSERT INTO vault.person SELECT person_key, perturbation_key, ? FROM new_person", [build_id])
-        con.execute(
-            "INSERT INTO vault.person_link SELECT record_key, person_key, rule, weight, ?, ? + 1 + position"
-            " FROM new_link",
-            [build_id, start],
-        )
-        con.execute(
-            "INSERT INTO vault.person_event SELECT ?, event, person_key, other_person_key, 'nightly', evidence"
-            " FROM new_event",
-            [build_id],
-        )
-        con.execute("INSERT INTO vault.person_redirect SELECT *, ? FROM new_redirect", [build_id])
+        for table, frame in frames.items():
+            own = "record_key_a" if table == "conflict" else "record_key"
+            # A record that is gone was touched: it is among the affected, and leaves the derived tables here.
+            con.execute(f"DELETE FROM vault.{table} WHERE {everything} OR {own} IN (SELECT record_key FROM affected)")
+            con.register("solved_part", frame.select(*DERIVED[table]).to_arrow())
+            con.execute(f"INSERT INTO vault.{table} SELECT * FROM solved_part")
+            con.unregister("solved_part")
+        con.execute("INSERT INTO vault.solved VALUES (?)", [basis])
+        # dbt's identity phase adds to it until we took it in.
+        con.execute(f"DELETE FROM {TOUCHED}")
+        registry.append(con, build_id, folded, found.members.select("record_key", "weight"))
+        registry.restore(con, build_id, "affected")
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")
         raise
-    finally:
-        for name in frames:
-            con.unregister(name)
-
-
-def _export(con: duckdb.DuckDBPyConnection, settings: Settings, found: Partition) -> int:
-    """Write what the warehouse may know; returns the number of persons that hold a record."""
-    links = con.execute(
-        "SELECT record_key, arg_max(person_key, link_number) AS person_key, arg_max(rule, link_number) AS rule,"
-        " arg_max(valid_from_build, link_number) AS valid_from_build FROM vault.person_link GROUP BY record_key"
-    ).pl()
-    # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
-    sectors = con.execute(
-        "SELECT record_key, sector, ssn IS NOT NULL AS has_ssn FROM vault.staging.stg_identity__record"
-    ).pl()
-    bridge = (
-        links.join(sectors, on="record_key")
-        .select("record_key", "person_key", "sector", "rule", "has_ssn", "valid_from_build")
-        .sort("record_key")
-    )
-    person_of = bridge.select("record_key", "person_key")
-    component_person = (
-        found.members.join(person_of, on="record_key").select("component", "person_key").unique("component")
-    )
-    write_exchange(bridge, settings.exchange / "brg_record_person.parquet")
-    write_exchange(
-        con.execute("SELECT person_key, perturbation_key FROM vault.person ORDER BY person_key").pl(),
-        settings.exchange / "person.parquet",
-    )
-    # The newest redirect of an id counts; one to itself says that the id is in use again.
-    redirects = con.execute(
-        "SELECT old_person_key, person_key, build_id FROM (SELECT *, row_number() OVER (PARTITION BY old_person_key"
-        " ORDER BY build_id DESC, rowid DESC) AS newest FROM vault.person_redirect)"
-        " WHERE newest = 1 AND old_person_key <> person_key ORDER BY old_person_key"
-    ).pl()
-    # Of a chain of merges the end counts: a reader needs one step.
-    target = dict(redirects.select("old_person_key", "person_key").iter_rows())
-    ends = []
-    for key in redirects["person_key"]:
-        while key in target:
-            key = target[key]
-        ends.append(key)
-    redirects = redirects.with_columns(person_key=pl.Series(ends, dtype=pl.Int64))
-    write_exchange(redirects, settings.exchange / "person_redirect.parquet")
-    write_exchange(
-        found.undetermined.join(component_person, on="component")
-        .select("record_key", candidate_person_key="person_key", reason="reason")
-        .sort("record_key", "candidate_person_key", "reason"),
-        settings.exchange / "link_not_determined.parquet",
-    )
-    write_exchange(found.conflicts, settings.exchange / "identity_conflict.parquet")
-    return bridge["person_key"].n_unique()
-
-
-def write_exchange(frame: pl.DataFrame, path: Path) -> None:
-    """Write Parquet under a temporary name and rename it, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    frame.write_parquet(partial)
-    os.replace(partial, path)

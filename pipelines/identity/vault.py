@@ -39,7 +39,45 @@ TABLES = {
     " link_number BIGINT",
     "person_event": "build_id TEXT, event TEXT, person_key BIGINT, other_person_key BIGINT, actor TEXT, evidence TEXT",
     "person_redirect": "old_person_key BIGINT, person_key BIGINT, build_id TEXT",
+    # What tonight's records are: those of active deliveries. Rewritten each night before dbt's identity phase.
+    "current_record": "record_key BIGINT",
+    # The policy and models under which dbt's identity tables were made; no row while or after they were left half made.
+    "identity_basis": "fingerprint TEXT",
+    # Match weights (bits) of pairs that the tiers leave; derived, replaced where records changed.
+    "pair_score": "record_key_a BIGINT, record_key_b BIGINT, weight DOUBLE, said DOUBLE, model_version TEXT",
+    # What pair_score follows from, derived and replaced with it: the knot of each compared record (a component of the
+    # tiers' links, named by its smallest record_key) and how much the record says; hashes of the values that it may
+    # share with others, by number of the key; the fingerprint of model, keys and comparisons.
+    "scored": "record_key BIGINT, knot BIGINT, said UTINYINT",
+    "score_key": "record_key BIGINT, key UTINYINT, value UBIGINT",
+    "score_basis": "fingerprint TEXT",
+    # How frequent a name or postal code was when a model version came into force; kept as long as the version.
+    "term_frequency": "model_version TEXT, column_name TEXT, value TEXT, frequency DOUBLE",
+    # The canonical partition as last computed; derived. block: records that any evidence ties; close and loose: the
+    # groups at the merging and at the keeping weight, each named by its smallest record_key.
+    "canonical": "record_key BIGINT, block BIGINT, loose BIGINT, close BIGINT, rule TEXT, weight DOUBLE, reason TEXT",
+    # Pairs that would have joined two persons and did not, with the reason; derived.
+    "conflict": "record_key_a BIGINT, record_key_b BIGINT, rule TEXT, reason TEXT, weight DOUBLE, block BIGINT",
+    # Records that would have followed the person of another record and follow nobody, with the reason; derived.
+    "undetermined": "record_key BIGINT, anchor_record_key BIGINT, reason TEXT",
+    # What the derived tables were computed from: one row each, see run.py.
+    "solved": "basis TEXT",
     "verdict": 'record_key_a BIGINT, record_key_b BIGINT, verdict TEXT, who TEXT, why TEXT, "at" TIMESTAMP',
+    # The steward's queue as a log: the newest row of an item, in the order of `entry`, is its state.
+    "queue_item": "item_id BIGINT, kind TEXT, record_key_a BIGINT, record_key_b BIGINT, score DOUBLE, reason TEXT,"
+    ' state TEXT, because TEXT, build_id TEXT, opened_build TEXT, deferred_until DATE, "at" TIMESTAMP, stratum TEXT,'
+    " is_linked BOOLEAN, inclusion_probability DOUBLE, entry BIGINT",
+    # Who looked at which records; written before they are shown.
+    "look": 'who TEXT, os_user TEXT, "at" TIMESTAMP, item_id BIGINT, record_key_a BIGINT, record_key_b BIGINT,'
+    " how TEXT",
+    # What stewards said of pairs of a clerical sample; binds only where the same words stand in verdict too.
+    "judgement": "item_id BIGINT, record_key_a BIGINT, record_key_b BIGINT, stratum TEXT, is_linked BOOLEAN,"
+    ' inclusion_probability DOUBLE, drawn_build TEXT, verdict TEXT, who TEXT, why TEXT, "at" TIMESTAMP',
+    # Keyed tokens of records, as delivered in place of identifiers or computed of them (tokens.py). A record of which
+    # no token can be made has one row without key_name and token.
+    "token": "record_key BIGINT, key_name TEXT, token BLOB, is_delivered BOOLEAN",
+    # With which key, rules and policy the tokens that are not delivered were computed: one row.
+    "token_basis": "basis TEXT",
     "secret": "name TEXT, value TEXT",
 }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.errors import P20wError
-from pipelines.intake.packages import packages
+from pipelines.intake.packages import packages, sent_form
 from pipelines.settings import Settings
 from schemas import collections
 from schemas.collection import FAILURE_SCHEMA, Collection
@@ -49,8 +49,10 @@ def check_rows(collection: Collection, table: pl.DataFrame, package: str | None,
 
     `table` holds text columns named by element (absent ones are null), source_row, and the columns of `with_place`.
     A delivery's rows must all be in the table: repeats and key conflicts are looked for within a delivery. The first
-    of equal rows stays; rows with the same key and different contents are all sent back.
+    of equal rows stays; rows with the same key and different contents are all sent back. Where the package sends
+    tokens, `typed` has the token columns beside the collection's own, of which the identifiers are null.
     """
+    declared, collection = collection, sent_form(settings, collection, package)
     typed, type_failures = collection.cast_table(table)
     rule_failures = collection.check_table(typed, package, settings.seeds)
     # A cell that did not cast is null by now: it is a wrong value, not a missing one.
@@ -86,6 +88,8 @@ def check_rows(collection: Collection, table: pl.DataFrame, package: str | None,
         .otherwise(pl.lit(ACCEPTED)),
         has_type_failure=row.is_in(pl.concat([type_failures, broken])["row"].unique().implode()),
     ).drop("_row", BROKEN, strict=False)
+    withheld = [name for name in declared.columns if name not in collection.columns]
+    judged = judged.with_columns(pl.lit(None, declared.polars_type(name)).alias(name) for name in withheld)
     return CheckedTable(judged, failures.sort("row", "rule_id", "columns"))
 
 

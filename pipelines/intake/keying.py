@@ -35,6 +35,7 @@ def with_keys(
     if not any(rows.height for rows in accepted.values()):
         return {name: _without_keys(collections()[name], rows) for name, rows in accepted.items()}
     from pipelines.identity.keys import export_organization_keys, mapped_keys, organization_keys, record_keys
+    from pipelines.identity.tokens import keep_delivered, token_columns
 
     con = connection()
     by_sector: dict[str, list[str]] = {}
@@ -45,6 +46,9 @@ def with_keys(
         frames = [identifiers(collections()[name], accepted[name]) for name in names]
         keys = record_keys(con, pl.concat(frames), sector, build_id)
         accepted = _spread(accepted, names, "record_key", keys)
+        for name in names:
+            if token_columns(accepted[name]):
+                keep_delivered(con, accepted[name])
     for kind in ("employer", "provider"):
         names = [name for name in accepted if collections()[name].key_columns(kind)]
         if names:
@@ -65,9 +69,11 @@ def identifiers(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
     """The identifier columns of rows as the vault compares them, all text.
 
     A local id belongs to its issuer: the institution for an institution's student number, else the submitter. A row
-    without a usable identifier gets one of its own, so that strangers are never counted as one person.
+    without a usable identifier gets one of its own, so that strangers are never counted as one person. A row that came
+    with tokens has a hash of them all for a local id: equal tokens, equal record.
     """
     from pipelines.identity.keys import IDENTIFIERS
+    from pipelines.identity.tokens import ISSUER_PREFIX, joined_tokens
 
     feeding = collection.identity_columns()
     frame = rows.select(
@@ -79,12 +85,14 @@ def identifiers(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
             if name != "local_id_issuer"
         ),
         local_id_issuer=_issuer(collection),
+        tokens=joined_tokens(rows),
         own_id=pl.concat_str(
             check.DELIVERY, pl.lit("/"), "_file_name", pl.lit(f"/{collection.name}/"), check.SOURCE_ROW
         ),
     )
     is_named = (
-        pl.col("local_id").is_not_null()
+        pl.col("tokens").is_not_null()
+        | pl.col("local_id").is_not_null()
         | pl.col("student_id_state").is_not_null()
         | pl.col("ssn").is_not_null()
         | (
@@ -94,9 +102,11 @@ def identifiers(collection: Collection, rows: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return frame.with_columns(
-        local_id=pl.when(is_named).then("local_id").otherwise("own_id"),
+        local_id=pl.when(is_named).then(pl.coalesce("tokens", "local_id")).otherwise("own_id"),
         local_id_issuer=pl.when(~is_named)
         .then(pl.lit("row_without_identifier"))
+        .when(pl.col("tokens").is_not_null())
+        .then(pl.lit(ISSUER_PREFIX) + pl.col("local_id_issuer"))
         .when(pl.col("local_id").is_not_null())
         .then("local_id_issuer"),
     ).select(IDENTIFIERS)

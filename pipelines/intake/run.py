@@ -153,10 +153,19 @@ def finish_intake(settings: Settings, build_id: str, today: date | None = None) 
     """Record what intake found in all that is in use, whether it came tonight or earlier, and who is late.
 
     Writes the check results of source `intake` and `evidence/intake_state.json` (what is missing or refused, for the
-    planner); returns the rows recorded.
+    planner); returns the rows recorded. Where the state holds the token key, records that came with identifiers get
+    their tokens.
     """
     from pipelines.quality.check_result import record
 
+    if settings.token_key_file is not None:
+        from pipelines.identity.tokens import keep_own_tokens
+        from pipelines.identity.vault import open_vault
+
+        with open_vault(settings) as con:
+            made = keep_own_tokens(con, settings, today or date.today())
+        if made:
+            say(f"Tokens computed for {made} records that came with identifiers.")
     rows, state = results.intake_results(settings, today or date.today())
     path = settings.evidence / "intake_state.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -370,7 +379,8 @@ class _Run:
         facts = self._file_facts(batch)
         accepted = {}
         for name, parts in checked.items():
-            rows = pl.concat([part.typed.filter(pl.col("verdict") == check.ACCEPTED) for part in parts])
+            # Diagonal: a package that sends tokens has columns that another has not.
+            rows = pl.concat([part.typed.filter(pl.col("verdict") == check.ACCEPTED) for part in parts], how="diagonal")
             accepted[name] = rows.join(facts, on=check.FILE, how="left")
         for name, rows in keying.with_keys(self.settings, self.connection, accepted, self.build_id).items():
             collection = collections()[name]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.identity.current import forget_derived
 from pipelines.identity.vault import open_vault
 from pipelines.release import build, ledger, metadata
 from pipelines.release.candidate import remove_tree
@@ -32,6 +33,7 @@ IDENTITY_LOG = {
     "person_link": "valid_from_build",
     "person_event": "build_id",
     "person_redirect": "build_id",
+    "queue_item": "build_id",
 }
 
 
@@ -92,6 +94,8 @@ def cut_identity_log(there: Settings, build_id: str) -> None:
         for table, added_by in IDENTITY_LOG.items():
             con.execute(f"DELETE FROM vault.{table} WHERE {added_by} > ?", [build_id])
         con.execute('DELETE FROM vault.verdict WHERE "at" > ?', [started])
+        # Derived from what was cut, so the night that runs there must not build on it.
+        forget_derived(con)
 
 
 def _require_same_code(settings: Settings, described: dict) -> None:

@@ -7,6 +7,7 @@ that stop publication (without submitter where they are about rows), and shares 
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -39,6 +40,21 @@ SECTOR_TITLES = {
 ENOUGH_ROWS = 100  # fewer rows of a collection, and their share in quarantine would speak of single people
 MANY = 3  # more senders than these are told by their number
 BARS = ("precision", "recall_linkable")  # rates of links that a policy sets a bar for
+LINK_STATUSES = ("linked", "not_found", "not_determined", "not_linkable")
+# How link errors are told, in the order of the report's columns: method and metric.
+LINK_ESTIMATES = {
+    ("truth", "precision"): "Right, of pairs found (truth)",
+    ("truth", "recall_linkable"): "Found, of linkable pairs (truth)",
+    ("clerical_sample", "precision"): "Right, of pairs joined (stewards’ sample)",
+    ("clerical_sample", "recall"): "Joined, of pairs that stewards call one person (sample)",
+    ("hidden_ssn", "precision"): "Right, of pairs found by names (Social Security number hidden)",
+    ("hidden_ssn", "recall"): "Found by names (Social Security number hidden)",
+    ("hidden_student_id", "precision"): "Right, of pairs found by names (state student id hidden)",
+    ("hidden_student_id", "recall"): "Found by names (state student id hidden)",
+    ("capture_recapture", "recall"): "Found, of all pairs (capture and recapture)",
+    ("model", "precision"): "Right (the model’s own account)",
+    ("model", "recall"): "Found (the model’s own account)",
+}
 # What a rule demands, where its name alone does not say it.
 RULES = {
     "additivity": "Parts add up to their total",
@@ -104,6 +120,8 @@ def build_quality(
             "deliveries": deliveries(settings, titles, status, checks),
             "records": records(settings, titles),
             "linkage": linkage(settings),
+            "link_groups": link_groups(settings),
+            "steward": steward(settings, build_id),
             "linkage_effect": linkage_effect(settings, titles),
             "effect_summary": effect_summary(settings, titles),
             "losses": losses(settings, titles, build_id),
@@ -125,9 +143,11 @@ def build_quality(
         before=night(before),
         collections=[] if restricted else collections(settings, titles, status),
         state_losses=[] if restricted else state_losses(settings, titles),
+        linked=[] if restricted else linked(settings),
         balances=not ledger.ledger_balances(settings),
         availability=availability(settings, titles),
         bars=bars(settings),
+        link_columns=list(LINK_ESTIMATES.values()),
         enough_rows=ENOUGH_ROWS,
         release_id=release_id,
         data_as_of=data_as_of,
@@ -438,6 +458,44 @@ def state_losses(settings: Settings, titles: Titles) -> list[dict]:
     ]
 
 
+def linked(settings: Settings) -> list[dict]:
+    """For each two sectors the newest year of the published table of links: a line a student group, with how many of
+    the people in one sector were linked to the other; groups that are too small have no line."""
+    path = settings.candidate / "data" / "mart_link_quality.parquet"
+    if not path.exists():
+        return []
+    table = pl.read_parquet(path)
+    everyone = table.filter(pl.col("breakdown_code") == "all", pl.col("link_status") == "linked")
+    newest = everyone.group_by("sector_code", "other_sector_code").agg(pl.col("school_year").max())
+    shown = table.join(newest, on=["sector_code", "other_sector_code", "school_year"], how="semi")
+    order = {(row["breakdown_code"], row["group_code"]): number for number, row in enumerate(groups(settings))}
+    found: dict[tuple, dict] = {}
+    for row in shown.iter_rows(named=True):
+        pair = found.setdefault(
+            (row["sector_code"], row["other_sector_code"]), {"year": row["school_year"], "rows": {}}
+        )
+        place = (row["breakdown_code"], row["group_code"])
+        line = pair["rows"].setdefault(
+            place, {"name": row["group_name"], "breakdown": words.breakdown(place[0]), **dict.fromkeys(LINK_STATUSES)}
+        )
+        line[row["link_status"]] = row["person_count"]
+    place = {sector: number for number, sector in enumerate(SECTORS)}
+    return [
+        {
+            "name": f"From {SECTOR_TITLES[a]} to {SECTOR_TITLES[b]}",
+            "year": words.school_year(pair["year"]),
+            "rows": [pair["rows"][key] for key in sorted(pair["rows"], key=lambda key: order.get(key, len(order)))],
+        }
+        for (a, b), pair in sorted(found.items(), key=lambda item: [place[sector] for sector in item[0]])
+    ]
+
+
+def groups(settings: Settings) -> list[dict[str, str]]:
+    """Student groups of every breakdown, in the order of the seed."""
+    with (settings.seeds / "reference" / "student_group.csv").open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
 # --- restricted edition -----------------------------------------------------------------------------------
 def in_use(settings: Settings) -> pl.DataFrame:
     """Derived rows by file of the deliveries in use, with submitter and package."""
@@ -537,6 +595,87 @@ def linkage(settings: Settings) -> dict:
     return {"pairs": [pairs[key] for key in keys], "others": others}
 
 
+def link_groups(settings: Settings) -> dict:
+    """Link quality by student group and by sector pair, all years together, and the group that links worst in words.
+
+    groups, pairs: lines with one text per column of `LINK_ESTIMATES`; waiting: people whose wages are not determined.
+    """
+    from pipelines.identity.measure import worst_group
+
+    path = settings.exchange / "link_quality_group.parquet"
+    if not path.exists():
+        return {"groups": [], "pairs": [], "waiting": [], "worst": ""}
+    table = pl.read_parquet(path).filter(pl.col("school_year").is_null())
+    names = {(row["breakdown_code"], row["group_code"]): row["group_name"] for row in groups(settings)}
+
+    def told(rows: list[dict]) -> list[str]:
+        by = {(row["method"], row["metric"]): row for row in rows}
+        return [estimate(by.get(column)) for column in LINK_ESTIMATES]
+
+    by_group: dict[tuple, list[dict]] = defaultdict(list)
+    by_pair: dict[tuple, list[dict]] = defaultdict(list)
+    waiting = []
+    for row in table.iter_rows(named=True):
+        place, pair = (row["breakdown_code"], row["group_code"]), (row["sector_a"], row["sector_b"])
+        if row["metric"] == "not_determined" and pair[1] == "workforce" and row["denominator"]:
+            waiting.append((place, pair[0], int(row["numerator"]), int(row["denominator"])))
+        elif row["method"] != "count" and pair == ("", ""):
+            by_group[place].append(row)
+        elif row["method"] != "count" and place == ("all", "all"):
+            by_pair[pair].append(row)
+    order = {key: number for number, key in enumerate(names)}
+    place_of = {sector: number for number, sector in enumerate(SECTORS)}
+
+    def labeled(place: tuple[str, str]) -> dict[str, str]:
+        return {"name": names.get(place, words.sentence_case(place[1])), "breakdown": words.breakdown(place[0])}
+
+    worst = worst_group(settings, pl.read_parquet(path))
+    return {
+        "groups": [
+            {**labeled(key), "cells": told(by_group[key])}
+            for key in sorted(by_group, key=lambda key: order.get(key, len(order)))
+        ],
+        "pairs": [
+            {"name": " and ".join(dict.fromkeys(SECTOR_TITLES[sector] for sector in key)), "cells": told(by_pair[key])}
+            for key in sorted(by_pair, key=lambda key: [place_of[sector] for sector in key])
+        ],
+        "waiting": [
+            {**labeled(place), "sector": SECTOR_TITLES[sector], "number": number, "of": of}
+            for place, sector, number, of in sorted(
+                waiting, key=lambda row: (place_of[row[1]], order.get(row[0], len(order)))
+            )
+        ],
+        "worst": worst_words(worst, names),
+    }
+
+
+def estimate(row: dict | None) -> str:
+    """A share with its interval, in percent; a dash where nothing is known."""
+    if row is None or row["value"] is None:
+        return "–"
+    value = f"{100 * row['value']:.2f}"
+    return value if row["low"] is None else f"{value} ({100 * row['low']:.1f}–{100 * row['high']:.1f})"
+
+
+def worst_words(worst: dict | None, names: dict[tuple[str, str], str]) -> str:
+    """The group whose names link worst, as a sentence; empty where no group has enough pairs."""
+    if worst is None:
+        return ""
+    place = (worst["breakdown_code"], worst["group_code"])
+    how = {
+        "truth": "{} of the pairs of records that can be linked were found",
+        "hidden_ssn": "names and birth dates alone find {} of the pairs that a Social Security number proves",
+        "hidden_student_id": "names and birth dates alone find {} of the pairs that a state student id proves",
+    }[worst["method"]]
+    percent = f"{100 * worst['value']:.2f}%"
+    return (
+        f"Links are found least for this student group: {names.get(place, place[1])}, by "
+        f"{words.breakdown(place[0]).lower()}. There, "
+        f"{how.format(percent)}. What is said of this group rests on weaker evidence than what "
+        "is said of others."
+    )
+
+
 def bars(settings: Settings) -> dict[str, float | None]:
     """The least share that links must reach by sector pair, from the policy; None where it sets none."""
     largest = dict(reversed(load_thresholds(settings)))  # of two lines for one check the first counts
@@ -569,6 +708,35 @@ def effect_summary(settings: Settings, titles: Titles) -> list[dict]:
             }
         )
     return found
+
+
+def steward(settings: Settings, build_id: str) -> dict[str, list[dict]]:
+    """What waits for the identity steward, by kind of question, and how many verdicts who gave; counts only.
+
+    days: how long the oldest item has waited, None where none waits. share: items that wait, of all records.
+    """
+    queue, verdicts = (settings.exchange / f"steward_{name}.parquet" for name in ("queue", "verdict"))
+    if not queue.exists() or not verdicts.exists():
+        return {"kinds": [], "verdicts": []}
+    day = planner.day_of(build_id)
+    kinds = []
+    for row in pl.read_parquet(queue).iter_rows(named=True):
+        waiting = row["open_count"] + row["deferred_count"]
+        kinds.append(
+            {
+                **row,
+                "name": words.STEWARD_KINDS.get(row["kind"]) or words.sentence_case(row["kind"]),
+                "days": (day - row["oldest_on"]).days if row["oldest_on"] else None,
+                "share": f"{100 * waiting / row['record_count']:.3f}%" if row["record_count"] else "",
+            }
+        )
+    return {
+        "kinds": kinds,
+        "verdicts": [
+            {**row, "words": words.STEWARD_VERDICTS.get(row["verdict"]) or words.sentence_case(row["verdict"])}
+            for row in pl.read_parquet(verdicts).iter_rows(named=True)
+        ],
+    }
 
 
 def linkage_effect(settings: Settings, titles: Titles) -> list[dict]:

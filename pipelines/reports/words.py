@@ -118,7 +118,20 @@ METRICS = {
     "under_link_student_ids": "State student ids on two people",
     "person_count": "People with a record here",
     "record_count": "Distinct records",
+    "churn": "Records whose person is another than before this build",
+    "unlinkable": "Records that carry nothing to be linked by",
+    "wage_bound": "Wage records that follow a person of another sector",
+    "wage_ssn_one_digit": "People whose wages came under several Social Security numbers",
+    "wage_ssn_two_people": "Social Security numbers of wages that two people of other sectors carry",
+    "wage_ssn_unlike_names": "Social Security numbers that wage files give to unlike names",
 }
+STEWARD_KINDS = {
+    "overlay": "One person who may be two",
+    "possible_match": "Two persons who may be one",
+    "duplicate_id": "State student ids: one with two persons, or two with one",
+    "clerical_sample": "Pairs drawn to estimate errors (no part of the queue)",
+}
+STEWARD_VERDICTS = {"same": "Same person", "distinct": "Distinct people", "defer": "Deferred"}
 TABLES = {
     "mart_indicator__organization": "Indicators by organization",
     "mart_transition__early_childhood__kindergarten": "From early childhood programs to kindergarten",
@@ -127,6 +140,7 @@ TABLES = {
     "mart_institution": "Postsecondary institutions",
     "mart_availability": "What sources hold and lack",
     "mart_coverage": "Who is counted, and who is not",
+    "mart_link_quality": "Who could be linked from sector to sector",
 }
 # Who stands in a table of flows: (side on which districts or colleges stand, who is counted, title of their tables).
 TRANSITIONS = {

@@ -1,4 +1,4 @@
-"""The browser tests read the same made-up release as the unit tests of the pages; axe's version is told at the end."""
+"""The browser tests read what the unit tests of pages and steward make up; axe's version is told at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "reports"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "unit" / "identity"))
+
+from chromium import axe, browser  # noqa: E402, F401 (fixtures)
 
 
 def pytest_terminal_summary(terminalreporter):

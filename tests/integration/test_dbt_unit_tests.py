@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from pipelines import dbt
+from pipelines.identity.vault import TABLES
 from pipelines.intake import views
 
 
@@ -26,6 +27,9 @@ def empty_warehouse(tmp_path_factory):
         # Written by disclosure control in a night; the marts read it.
         connection.execute("CREATE SCHEMA IF NOT EXISTS protected")
         connection.execute(f"CREATE TABLE protected.official_indicator ({official_columns(settings)})")
+        # What staging of identifiers reads; in a night these are tables of the vault.
+        for name in ("identity_record", "current_record"):
+            connection.execute(f"CREATE TABLE {name} ({TABLES[name]})")
     run(settings, "build", "--empty", "--select", "tag:warehouse", "tag:mart", "resource_type:seed",
         "--resource-type", "model", "--resource-type", "seed")  # fmt: skip
     return settings

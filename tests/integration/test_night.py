@@ -22,6 +22,7 @@ MARTS = (
     "mart_coverage",
     "mart_indicator__organization",
     "mart_institution",
+    "mart_link_quality",
     "mart_transition__college__work",
     "mart_transition__early_childhood__kindergarten",
     "mart_transition__high_school__college",
@@ -109,6 +110,54 @@ def test_flows_far_above_the_minimum_are_published_and_none_below_it(night, mart
     noise = beside.select((pl.col("person_count") - pl.col("person_count_exact")).abs().max()).item()
     assert noise <= largest_noise(night)
     assert shown["person_count"].min() >= minimum_count(night)
+
+
+LINKS = ["sector_code", "other_sector_code", "school_year", "breakdown_code", "group_code"]
+
+
+def exact_links(night: State) -> pl.DataFrame:
+    with duckdb.connect(str(night.settings.warehouse_file), read_only=True) as con:
+        return con.sql("FROM cubes.cube_link_quality").pl()
+
+
+def test_links_by_group_that_the_warehouse_publishes_are_those_that_identity_measured(night):
+    """Two programs count the same people: from the registry and the facts, and from the vault and the deliveries."""
+    status = pl.col("link_status")
+    cube = exact_links(night).group_by(LINKS).agg(
+        everyone=pl.col("person_count").sum(),
+        linkable=pl.col("person_count").filter(status != "not_linkable").sum(),
+        linked=pl.col("person_count").filter(status == "linked").sum(),
+        not_determined=pl.col("person_count").filter(status == "not_determined").sum(),
+    )  # fmt: skip
+    measured = (
+        pl.read_parquet(night.settings.exchange / "link_quality_group.parquet")
+        .filter(pl.col("method") == "count", pl.col("school_year").is_not_null())
+        .rename({"sector_a": "sector_code", "sector_b": "other_sector_code"})
+    )
+    assert measured.height > 1000
+    for metric, below in (("linkable", "everyone"), ("linked", "linkable"), ("not_determined", "linkable")):
+        own = measured.filter(pl.col("metric") == metric).select(*LINKS, "numerator", "denominator")
+        beside = own.join(cube, on=LINKS, how="full", coalesce=True)
+        wrong = beside.filter(
+            (pl.col("numerator") != pl.col(metric)).fill_null(True)
+            | (pl.col("denominator") != pl.col(below)).fill_null(True)
+        )
+        assert wrong.is_empty(), (metric, wrong)
+
+
+def test_published_links_are_perturbed_and_none_is_of_few_people(night):
+    key = [*LINKS, "link_status"]
+    shown = night.table("mart_link_quality")
+    beside = shown.join(exact_links(night), on=key, how="left", suffix="_exact")
+    assert beside.height == shown.height > 100
+    assert beside["person_count_exact"].min() >= minimum_count(night) <= shown["person_count"].min()
+    noise = (beside["person_count"] - beside["person_count_exact"]).abs()
+    assert noise.max() <= largest_noise(night)
+
+
+def test_the_linkable_share_computed_from_the_deliveries_is_the_generators(night):
+    found = night.checks().filter(pl.col("check_id") == "linkage.brg_record_person.linkable_share")
+    assert found.height >= 8 and set(found["status"]) == {"pass"}, found["message"].to_list()
 
 
 def test_every_indicator_has_a_view_with_rows_protected_as_its_register_says(night):

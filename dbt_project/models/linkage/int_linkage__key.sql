@@ -1,94 +1,68 @@
--- The values that two records must share to become candidates, one row per record and key. Wages have no key but SSN,
--- exact or one digit apart.
-with record as (
-    select * from {{ ref('stg_identity__record') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='record_key',
+    on_schema_change='fail',
+    pre_hook=[
+        "{% if is_incremental() %}delete from {{ this }} where is_gone{% endif %}",
+        "{% if is_incremental() %}update {{ this }} set is_new = false where is_new{% endif %}"
+    ]
+) }}
+-- What two records may share, as numbers: keys are made of these, and most guards compare them. Text is hashed because
+-- ten million names compared as text cost more than the night may have; a pair compares the parts of its key once more.
+-- A double surname is one row a form; the record's numbers stand in each, but only the first row makes keys of them.
+-- Not materialized: keeping ten million records between two reads costs three times what the second read costs.
+with record as not materialized (
+    select staged.*
+    from {{ ref('stg_identity__record') }} as staged
+    {%- if is_incremental() %}
+    where not exists (select 1 from {{ this }} as known where known.record_key = staged.record_key)
+    {%- endif %}
 ),
 
-full_name as (
+form as (
     select
-        record.*,
-        unnest(surname_tokens) as surname_token
-    from record
-    where sector <> 'workforce' and given_root is not null and surname is not null
-),
-
-key_value as (
-    select record_key, 'student_id' as key_name, student_id_state as key_text from record
-    union all
-    select record_key, 'local_id', sector || '|' || local_id_issuer || '|' || local_id from record
-    union all
-    select record_key, 'ssn', ssn from record
-    union all
-    -- Each digit left out in turn: two numbers that differ in one digit share one of the nine.
-    select
-        record_key,
-        'ssn_near_name',
-        given_root || '|' || surname || '|' || position || '|' || left(ssn, position - 1) || right(ssn, 9 - position)
-    from record
-    cross join (select unnest(range(1, 10)) as position) as digit
-    union all
-    select record_key, 'name_birth', given_root || '|' || surname_token || '|' || birth_date::text from full_name
-    union all
-    select
-        record_key,
-        'name_birth_zip',
-        given_root || '|' || surname_token || '|' || birth_date::text || '|' || postal_code
-    from full_name
-    union all
-    select
-        record_key,
-        'name_birth_middle',
-        given_root || '|' || surname_token || '|' || birth_date::text || '|' || middle_initial
-    from full_name
-    union all
-    select
-        record_key,
-        'given_birth_zip_middle',
-        given_root || '|' || birth_date::text || '|' || postal_code || '|' || middle_initial
+        record.* exclude (surname_tokens),
+        true as is_whole,
+        left(surname, 20) as form_text
     from record
     union all
-    select record_key, 'given_birth_middle_name', given_root || '|' || birth_date::text || '|' || middle_name
+    select
+        record.* exclude (surname_tokens),
+        false as is_whole,
+        unnest(list_distinct(list_filter(
+            list_transform(surname_tokens[2:], lambda token: left(token, 20)),
+            lambda token: token <> left(surname, 20)
+        ))) as form_text
     from record
-    where length(middle_name) > 1
-    union all
-    select
-        record_key,
-        'name_zip_birth_swapped',
-        given_root || '|' || surname_token || '|' || postal_code || '|' || year(birth_date)
-        || '|' || least(month(birth_date), day(birth_date)) || '|' || greatest(month(birth_date), day(birth_date))
-    from full_name
-    where day(birth_date) <= 12
-    union all
-    select
-        record_key,
-        'name_zip_birth_near',
-        given_root || '|' || surname_token || '|' || postal_code || '|'
-        || unnest([strftime(birth_date, 'YM%Y%m'), strftime(birth_date, 'YD%Y%d'), strftime(birth_date, 'MD%m%d')])
-    from full_name
-    union all
-    select
-        record_key,
-        'name_middle_birth_near',
-        given_root || '|' || surname_token || '|' || middle_name || '|'
-        || unnest([strftime(birth_date, 'YM%Y%m'), strftime(birth_date, 'YD%Y%d'), strftime(birth_date, 'MD%m%d')])
-    from full_name
-    where length(middle_name) > 1
-    union all
-    select record_key, 'surname_birth_zip', surname_token || '|' || birth_date::text || '|' || postal_code
-    from full_name
-    union all
-    select record_key, 'surname_birth_middle', surname_token || '|' || birth_date::text || '|' || middle_initial
-    from full_name
-    union all
-    select record_key, 'name_month_zip', given_root || '|' || surname_token || '|' || birth_month || '|' || postal_code
-    from full_name
-    union all
-    select record_key, 'name_month', given_root || '|' || surname_token || '|' || birth_month from full_name
+    where len(surname_tokens) > 1
 )
 
-select distinct
+select
     record_key,
-    key_name,
-    key_text
-from key_value
-where key_text is not null
+    is_whole,
+    sector,
+    sector = 'workforce' as is_wage,
+    is_bare,
+    {{ identity_hash('student_id_state') }} as student_id,
+    {{ identity_hash("(sector || '|' || local_id_issuer || '|' || local_id)") }} as local_id,
+    cast(ssn as integer) as ssn,
+    {{ identity_hash('left(given_root, 15)') }} as given,
+    {{ identity_hash('form_text') }} as surname,
+    birth_date,
+    cast(replace(birth_month, '-', '') as integer) as birth_month,
+    cast(postal_code as integer) as postal_code,
+    case when length(middle_name) > 1 then hash(middle_name) end as middle_name,
+    unicode(middle_initial) as middle_initial,
+    sex_code,
+    {{ identity_hash('name_suffix') }} as name_suffix,
+    false as is_gone,
+    {{ 'true' if is_incremental() else 'false' }} as is_new
+from form
+{%- if is_incremental() %}
+union all
+-- Records that went stay for this night, so that the groups which they leave are computed again.
+select gone.* replace (true as is_gone)
+from {{ this }} as gone
+where not exists (select 1 from {{ ref('stg_identity__record') }} as staged where staged.record_key = gone.record_key)
+{%- endif %}

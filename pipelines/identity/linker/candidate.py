@@ -9,7 +9,6 @@ too little to be worth comparing.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,10 @@ import numpy as np
 
 from pipelines.errors import P20wError
 from pipelines.identity.linker.group import components
+from pipelines.identity.linker.policy import rows_in_force
 from pipelines.identity.linker.standard import STANDARD
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two values meet by the product
 
 # Values that, agreeing together, leave no doubt worth a comparison.
 PLAIN = (
@@ -33,31 +35,30 @@ PLAIN = (
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the policy: its name, the standard columns that must agree, the largest group that is compared."""
+    """A key of the policy: its name, the standard columns that must agree, the largest group that is compared.
+
+    most_pairs: in a table where the key would give more, its cap falls until it does not; 0 for any number.
+    """
 
     name: str
     parts: tuple[str, ...]
     cap: int
+    most_pairs: int = 0
 
 
 def load_keys(path: Path) -> list[Key]:
     """Keys in the order of the policy. Raises P20wError for a column or cap that is not understood."""
     keys = []
-    with path.open(newline="", encoding="utf-8") as handle:
-        for line, row in enumerate(csv.DictReader(handle), start=2):
-            parts = tuple(part.strip() for part in row["parts"].split(";"))
-            unknown = sorted(set(parts) - set(STANDARD))
-            if unknown or not row["cap"].isdigit():
-                raise P20wError(
-                    f"{path.name}, line {line}: "
-                    + (
-                        f"{', '.join(unknown)} is no standard column"
-                        if unknown
-                        else f"the cap '{row['cap']}' is no number"
-                    )
-                    + ". Mend the key or take it out."
-                )
-            keys.append(Key(row["key"], parts, int(row["cap"])))
+    for line, row in rows_in_force(path, "key"):
+        parts = tuple(part.strip() for part in row["parts"].split(";"))
+        unknown = sorted(set(parts) - set(STANDARD))
+        if unknown or not row["cap"].isdigit():
+            raise P20wError(
+                f"{path.name}, line {line}: "
+                + (f"{', '.join(unknown)} is no standard column" if unknown else f"the cap '{row['cap']}' is no number")
+                + ". Mend the key or take it out."
+            )
+        keys.append(Key(row["key"], parts, int(row["cap"]), int(row.get("most_pairs") or 0)))
     return keys
 
 
@@ -67,47 +68,107 @@ def tie_knots(con: duckdb.DuckDBPyConnection, count: int, duplicate_free: tuple[
     Shape (count,), the smallest id of the knot. Records of a source that names nobody twice are left to be compared:
     in a knot two of them could meet unseen.
     """
-    con.register("named_once", {"source": np.array(duplicate_free, dtype=str)})
-    edges = " UNION ALL ".join(
-        f"SELECT min(id) OVER (PARTITION BY {', '.join(parts)}) AS first, id "
-        "FROM record ANTI JOIN named_once USING (source) WHERE " + " AND ".join(f"{part} IS NOT NULL" for part in parts)
-        for parts in PLAIN
-    )
-    found = con.execute(f"SELECT DISTINCT first, id FROM ({edges}) WHERE first < id").fetchnumpy()
-    first, second = (np.asarray(found[name], dtype=np.int64) - 1 for name in ("first", "id"))
+    column = _Hashes(con, count)
+    free = ~np.isin(column.of("source"), _hashes_of(con, duplicate_free))
+    first, second = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for parts in PLAIN:
+        at, value = column.together(parts)
+        at, value = at[free[at]], value[free[at]]
+        order = np.argsort(value, kind="stable")
+        at, again = at[order], value[order][1:] == value[order][:-1]
+        first.append(at[:-1][again])
+        second.append(at[1:][again])
+    first, second = np.concatenate(first), np.concatenate(second)
     label = components(count, first, second)
     _, smallest = np.unique(label, return_index=True)
     knot = smallest[label] + 1
     con.register("knots", {"id": np.arange(1, count + 1), "knot": knot})
     con.execute("CREATE OR REPLACE TABLE knot AS SELECT * FROM knots")
     con.unregister("knots")
-    con.unregister("named_once")
     return knot
 
 
 def compare_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> int:
     """Make table `candidate` (a, b, a < b): pairs of records of two knots that share a key; returns their number.
 
-    Of a knot one record stands for each value of a key.
+    Of a knot one record stands for each value of a key. Values are compared by a 64-bit hash.
     """
-    con.execute("CREATE OR REPLACE TABLE candidate_by_key (a BIGINT, b BIGINT)")
+    knot = np.asarray(con.execute("SELECT knot FROM knot ORDER BY id").fetchnumpy()["knot"], dtype=np.int64)
+    in_knot = np.bincount(knot)[knot] > 1
+    column = _Hashes(con, len(knot))
+    found = [np.empty(0, dtype=np.int64)]
     for key in keys:
-        text = " || '|' || ".join(key.parts)
-        con.execute(
-            f"""
-            INSERT INTO candidate_by_key
-            WITH keyed AS (
-                SELECT min(record.id) AS id, knot.knot, {text} AS value
-                FROM record JOIN knot USING (id)
-                WHERE {text} IS NOT NULL
-                GROUP BY ALL
-            ),
-            small AS (SELECT value FROM keyed GROUP BY value HAVING count(*) BETWEEN 2 AND ?),
-            kept AS (SELECT keyed.* FROM keyed SEMI JOIN small USING (value))
-            SELECT least(x.id, y.id), greatest(x.id, y.id)
-            FROM kept AS x JOIN kept AS y ON x.value = y.value AND x.knot < y.knot
-            """,
-            [key.cap],
-        )
-    con.execute("CREATE OR REPLACE TABLE candidate AS SELECT DISTINCT a, b FROM candidate_by_key ORDER BY a, b")
-    return con.execute("SELECT count(*) FROM candidate").fetchone()[0]
+        at, value = column.together(key.parts)
+        stands = ~_repeats(value, knot[at], in_knot[at])
+        found.append(pairs_of_groups(at[stands], value[stands], key.cap, key.most_pairs))
+    pairs = np.unique(np.concatenate(found))
+    con.register("pairs_found", {"a": (pairs >> 32) + 1, "b": (pairs & 0xFFFFFFFF) + 1})
+    con.execute("CREATE OR REPLACE TABLE candidate AS SELECT a, b FROM pairs_found")
+    con.unregister("pairs_found")
+    return len(pairs)
+
+
+class _Hashes:
+    """Hashes of the columns of `record`, in the order of id, each read once; 0 where there is no value."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, count: int) -> None:
+        self._con, self._count, self._read = con, count, {}
+
+    def of(self, column: str) -> np.ndarray:
+        """Shape (count,)."""
+        if column not in self._read:
+            # The last bit is given up, so that no value is taken for none.
+            found = self._con.execute(
+                f"SELECT id, hash({column}) | 1 AS value FROM record WHERE {column} IS NOT NULL"
+            ).fetchnumpy()
+            hashed = np.zeros(self._count, dtype=np.uint64)
+            hashed[np.asarray(found["id"]) - 1] = np.asarray(found["value"])
+            self._read[column] = hashed
+        return self._read[column]
+
+    def together(self, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Records (0-based, ascending) that have all of the columns, and a hash of their values together."""
+        parts = [self.of(column) for column in columns]
+        at = np.flatnonzero(np.logical_and.reduce([part != 0 for part in parts]))
+        value = parts[0][at]
+        for part in parts[1:]:
+            value = (value * _MIX) ^ part[at]
+        return at, value
+
+
+def _hashes_of(con: duckdb.DuckDBPyConnection, values: tuple[str, ...]) -> np.ndarray:
+    if not values:
+        return np.empty(0, dtype=np.uint64)
+    return np.array(con.execute("SELECT hash(unnest(?::VARCHAR[])) | 1", [list(values)]).fetchall())[:, 0]
+
+
+def _repeats(value: np.ndarray, knot: np.ndarray, in_knot: np.ndarray) -> np.ndarray:
+    """Whether an earlier record of the same knot has the same value. Shape of `value`."""
+    repeated = np.zeros(len(value), dtype=bool)
+    at = np.flatnonzero(in_knot)
+    _, first = np.unique((value[at] * _MIX) ^ knot[at].astype(np.uint64), return_index=True)
+    repeated[at] = True
+    repeated[at[first]] = False
+    return repeated
+
+
+def pairs_of_groups(at: np.ndarray, value: np.ndarray, cap: int, most_pairs: int = 0) -> np.ndarray:
+    """Pairs of records that share a value, as first * 2**32 + second; groups above the cap are left out.
+
+    at: records (0-based, ascending); value: of each. most_pairs: see Key.
+    """
+    order = np.argsort(value, kind="stable")
+    at, value = at[order], value[order]
+    begins = np.flatnonzero(np.r_[True, value[1:] != value[:-1]]) if len(value) else np.empty(0, dtype=np.int64)
+    size = np.diff(np.r_[begins, len(value)])
+    if most_pairs:
+        by_size = np.bincount(size[size <= cap], minlength=cap + 1) * (np.arange(cap + 1) * np.arange(-1, cap) // 2)
+        cap = int(np.searchsorted(np.cumsum(by_size), most_pairs, side="right")) - 1
+    left = np.repeat(np.where((size >= 2) & (size <= cap), size, 0), size)
+    left -= np.where(left > 0, np.arange(len(value)) - np.repeat(begins, size), 0)  # records of the group from here on
+    found, here, step = [np.empty(0, dtype=np.int64)], np.flatnonzero(left > 1), 1
+    while len(here):
+        found.append((at[here] << 32) | at[here + step])
+        step += 1
+        here = here[left[here] > step]
+    return np.concatenate(found)

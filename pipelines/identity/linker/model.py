@@ -11,7 +11,6 @@ prior, and no level is left unset. Splink 5 scores, with term frequencies: agree
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import P20wError
+from pipelines.identity.linker.policy import rows_in_force
 
 # A comparison is made where at least this share of the records has a value.
 FILLED_SHARE = 0.02
@@ -44,7 +44,7 @@ class Model:
     """Comparisons and, for each, the shares of matches (m) and of strangers (u) at its levels, in order.
 
     `match_share`: of all pairs of records; `twin_bits`: against pairs that look like twins, where both given names
-    recur and where not (see twin_comparison).
+    recur and where not; `relative_bits`: against pairs that look like relatives (see twin_comparison).
     """
 
     comparisons: dict[str, list[Level]]
@@ -52,19 +52,19 @@ class Model:
     u: dict[str, np.ndarray]
     match_share: float
     twin_bits: tuple[float, float]
+    relative_bits: float = 0.0
 
 
 def load_levels(path: Path) -> dict[str, list[Level]]:
     """Comparison -> its levels, strongest first. Raises P20wError for a level that nobody wrote in SQL."""
     found: dict[str, list[Level]] = {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        for line, row in enumerate(csv.DictReader(handle), start=2):
-            comparison, level = row["comparison"], row["level"]
-            if level != "different" and level not in conditions(comparison):
-                raise P20wError(f"{path.name}, line {line}: {comparison} knows no level '{level}'.")
-            found.setdefault(comparison, []).append(
-                Level(level, float(row["prior_match_share"]), row["by_frequency"] == "true")
-            )
+    for line, row in rows_in_force(path, "comparison"):
+        comparison, level = row["comparison"], row["level"]
+        if level != "different" and level not in conditions(comparison):
+            raise P20wError(f"{path.name}, line {line}: {comparison} knows no level '{level}'.")
+        found.setdefault(comparison, []).append(
+            Level(level, float(row["prior_match_share"]), row["by_frequency"] == "true")
+        )
     for comparison, levels in found.items():
         total = sum(level.prior for level in levels)
         if levels[-1].name != "different" or abs(total - 1) > 1e-6 or min(level.prior for level in levels) <= 0:
@@ -88,7 +88,7 @@ def conditions(comparison: str, left: str = '"{}_l"', right: str = '"{}_r"') -> 
         return "jaro_winkler_similarity({}, {}) >= {}".format(*both(column), least)
 
     def signs(column: str, most: int) -> str:
-        return "damerau_levenshtein({}, {}) <= {}".format(*both(column), most)
+        return _signs_differ(*both(column), most)
 
     a, b = both(comparison)
     given_a, given_b = both("given")
@@ -127,16 +127,28 @@ def conditions(comparison: str, left: str = '"{}_l"', right: str = '"{}_r"') -> 
     }.get(comparison, number | text)
 
 
+def _signs_differ(a: str, b: str, most: int) -> str:
+    """SQL: at most `most` signs of two values of letters and digits differ; two neighbors exchanged are one.
+
+    Of values of one length positions are counted first: the distance with insertions costs twenty times as much.
+    """
+    exchanged = f" OR (hamming({a}, {b}) = 2 AND damerau_levenshtein({a}, {b}) = 1)" if most == 1 else ""
+    return (
+        f"CASE WHEN strlen({a}) = strlen({b}) THEN hamming({a}, {b}) <= {most}{exchanged} "
+        f"WHEN abs(strlen({a}) - strlen({b})) <= {most} THEN damerau_levenshtein({a}, {b}) <= {most} ELSE false END"
+    )
+
+
 def says_nothing(comparison: str, left: str = '"{}_l"', right: str = '"{}_r"') -> str:
     """SQL for pairs of which the comparison says nothing.
 
-    Two issuers number the same person differently, so numbers of two sources say something only where they agree.
+    Two issuers number the same person differently, so numbers of two sources say something only where they are equal.
     """
     a, b = left.format(comparison), right.format(comparison)
     absent = f"{a} IS NULL OR {b} IS NULL"
     if comparison != "number":
         return absent
-    return f"{absent} OR ({left.format('source')} <> {right.format('source')} AND damerau_levenshtein({a}, {b}) > 1)"
+    return f"{absent} OR ({left.format('source')} <> {right.format('source')} AND {a} <> {b})"
 
 
 def levels_of(con: duckdb.DuckDBPyConnection, comparisons: dict[str, list[Level]], pairs: str) -> np.ndarray:
@@ -167,6 +179,8 @@ def train(
 
     Pairs are drawn by hash, so that the same table gives the same model.
     """
+    there = {name for (name,) in con.execute("SELECT column_name FROM (DESCRIBE record)").fetchall()}
+    comparisons = {name: levels for name, levels in comparisons.items() if name in there}
     filled = con.execute("SELECT " + ", ".join(f"count({name})" for name in comparisons) + " FROM record").fetchone()
     used = {
         name: levels
@@ -188,19 +202,30 @@ def train(
     )
     prior = [np.array([level.prior for level in levels]) for levels in used.values()]
     scale = candidates / max(len(sampled), 1)
+    strangers, drawn_as = _patterns(strangers)
+    sampled, sampled_as = _patterns(sampled)
     strange = np.ones(len(strangers))
     for _ in range(PASSES):
-        u = [_shares(strangers[:, j], strange, len(levels)) for j, levels in enumerate(used.values())]
+        u = [_shares(strangers[:, j], strange * drawn_as, len(levels)) for j, levels in enumerate(used.values())]
         for j, name in enumerate(used):
             if name in NUMBERS:
                 u[j] = _of_number(con, name, u[j], parameter["number_error"])
-        m, match_share, _ = _expectation_maximisation(sampled, u, prior, scale, records, parameter["prior_matches"])
+        m, match_share, _ = _expectation_maximisation(
+            sampled, sampled_as, u, prior, scale, records, parameter["prior_matches"]
+        )
         # Some random pairs are one person's. In a small table they would make agreement among strangers look common.
         strange = 1 - _probability(strangers, m, u, match_share)
     # Where records carry numbers, that none agrees says more.
     table = "with_numbers" if NUMBERS & set(used) else "without_numbers"
     twin_bits = (parameter[f"twin_recurs_{table}"], parameter[f"twin_once_{table}"])
-    return Model(used, dict(zip(used, m, strict=True)), dict(zip(used, u, strict=True)), match_share, twin_bits)
+    return Model(
+        used,
+        dict(zip(used, m, strict=True)),
+        dict(zip(used, u, strict=True)),
+        match_share,
+        twin_bits,
+        parameter["relative"],
+    )
 
 
 def _shares(levels: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
@@ -229,17 +254,35 @@ def _probability(levels: np.ndarray, m: list[np.ndarray], u: list[np.ndarray], s
     return 1 / (1 + np.exp(-np.clip(odds, -500, 500)))
 
 
+def _patterns(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different rows of `levels` (pairs, comparisons), and how often each is met."""
+    if not len(levels):
+        return levels, np.empty(0)
+    base = int(levels.max()) + 2
+    code = np.zeros(len(levels), dtype=np.int64)
+    for j in range(levels.shape[1]):  # at most 2**63 patterns: a handful of levels, fewer than twenty comparisons
+        code = code * base + levels[:, j] + 1
+    _, first, count = np.unique(code, return_index=True, return_counts=True)
+    return levels[first], count.astype(np.float64)
+
+
 def _expectation_maximisation(
-    sampled: np.ndarray, u: list[np.ndarray], prior: list[np.ndarray], scale: float, records: int, weight: float
+    pattern: np.ndarray,
+    count: np.ndarray,
+    u: list[np.ndarray],
+    prior: list[np.ndarray],
+    scale: float,
+    records: int,
+    weight: float,
 ) -> tuple[list[np.ndarray], float, float]:
     """m of each comparison, the share of matches among all pairs, and the matches expected among the candidates.
 
-    sampled: (pairs, comparisons) levels; scale: candidates each sampled pair stands for; weight: expected matches that
-    count as much as the prior. u is kept: candidates share a key, so that they say nothing about strangers.
+    pattern: (patterns, comparisons) levels, met `count` times; scale: candidates each sampled pair stands for; weight:
+    expected matches that count as much as the prior. u is kept: candidates share a key, so that they say nothing about
+    strangers.
     """
     every_pair = max(records * (records - 1) / 2, 1)
     m = [each.copy() for each in prior]
-    pattern, count = np.unique(sampled, axis=0, return_counts=True)
     share, expected = min(0.5, 1 / max(records, 2)), 0.0
     for _ in range(ROUNDS if len(pattern) else 0):
         matching = count * _probability(pattern, m, u, share)
@@ -254,29 +297,76 @@ def _expectation_maximisation(
     return m, share, expected
 
 
-def score(con: duckdb.DuckDBPyConnection, model: Model, pairs: str) -> pl.DataFrame:
+def score(con: duckdb.DuckDBPyConnection, model: Model, pairs: str, prepared: bool = False) -> pl.DataFrame:
     """Splink's match weight (bits) of each pair of the relation `pairs` (a, b), in order: a, b, weight, said.
 
-    said: how many values of the pair could be compared.
+    said: how many values of the pair could be compared. prepared: an earlier call on this connection scored pairs of
+    the same records by the same model.
     """
     from splink import DuckDBAPI, Linker
 
     logging.getLogger("splink").setLevel(logging.ERROR)
+    if not prepared:
+        _prepare(con, model)
     con.execute(
         "CREATE OR REPLACE TABLE pair_to_score AS "
         f"SELECT '0' AS match_key, a AS join_key_l, b AS join_key_r FROM ({pairs})"
     )
     api = DuckDBAPI(connection=con)
-    linker = Linker(api.register("record"), splink_settings(model), log_level=None, validate_settings=False)
+    linker = Linker(api.register("compared"), splink_settings(model), log_level=None, validate_settings=False)
+    for name in _by_frequency(model):
+        linker.table_management.register_term_frequency_lookup(api.register(f"frequency_of_{name}"), name)
     linker.table_management.register_blocked_pairs_for_predict(api.register("pair_to_score"))
     found = linker.inference.predict().physical_name
-    said = " + ".join(f"CAST(NOT ({says_nothing(name, 'x.{}', 'y.{}')}) AS DOUBLE)" for name in model.comparisons)
-    frame = con.execute(
-        "SELECT least(id_l, id_r) AS a, greatest(id_l, id_r) AS b, CAST(match_weight AS DOUBLE) AS weight, "
-        f'{said} AS said FROM "{found}" JOIN record AS x ON x.id = id_l JOIN record AS y ON y.id = id_r ORDER BY a, b'
+    weighed = con.execute(
+        f"SELECT least(id_l, id_r) AS a, greatest(id_l, id_r) AS b, CAST(match_weight AS DOUBLE) AS weight "
+        f'FROM "{found}" ORDER BY a, b'
     ).pl()
     con.execute(f'DROP TABLE "{found}"')
-    return frame
+    con.execute("DROP TABLE pair_to_score")
+    return weighed.with_columns(said=_said(con, model, weighed["a"].to_numpy(), weighed["b"].to_numpy()))
+
+
+def _by_frequency(model: Model) -> list[str]:
+    return [name for name, levels in model.comparisons.items() if any(level.by_frequency for level in levels)]
+
+
+def _prepare(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Tables `compared` (what comparisons of the model read of each record, with the frequency of its values) and
+    `frequency_of_<column>`. Splink would join frequencies to both sides of the pairs, column by column, every time."""
+    counted = _by_frequency(model)
+    read = {"id", "source", "name_recurs", "given", "given_root", "surname", "middle", "birth", "birth_year"}
+    columns = sorted(read | set(model.comparisons))
+    for name in counted:
+        con.execute(
+            f"CREATE OR REPLACE TABLE frequency_of_{name} AS SELECT {name}, "
+            f"count(*) / (SELECT count({name})::DOUBLE FROM record) AS tf_{name} "
+            f"FROM record WHERE {name} IS NOT NULL GROUP BY {name}"
+        )
+    con.execute(
+        f"CREATE OR REPLACE TABLE compared AS SELECT {', '.join(f'record.{name}' for name in columns)}"
+        + "".join(f", tf_{name}" for name in counted)
+        + " FROM record"
+        + "".join(f" LEFT JOIN frequency_of_{name} USING ({name})" for name in counted)
+        + " ORDER BY id"
+    )
+
+
+def _said(con: duckdb.DuckDBPyConnection, model: Model, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How many values of each pair (ids from 1) can be compared: what says_nothing says, counted without a join."""
+    filled = " + ".join(f"(({name} IS NOT NULL)::BIGINT << {i})" for i, name in enumerate(model.comparisons))
+    number = "number" in model.comparisons
+    found = con.execute(
+        f"SELECT {filled} AS filled, hash(source) AS source, coalesce(hash({'number' if number else 'NULL'}), 0) "
+        "AS number FROM compared ORDER BY id"
+    ).fetchnumpy()
+    mask, source, value = (np.asarray(found[name]) for name in ("filled", "source", "number"))
+    said = np.bitwise_count(mask[a - 1] & mask[b - 1]).astype(np.float64)
+    if number:
+        own = np.int64(1) << list(model.comparisons).index("number")
+        both = (mask[a - 1] & mask[b - 1] & own) != 0
+        said -= both & (source[a - 1] != source[b - 1]) & (value[a - 1] != value[b - 1])
+    return said
 
 
 def twin_comparison(model: Model) -> list[dict]:
@@ -294,16 +384,19 @@ def twin_comparison(model: Model) -> list[dict]:
             f"NOT coalesce(contains({x}, {y}), false)"
             for x, y in (('"middle_l"', '"given_r"'), ('"middle_r"', '"given_l"'))
         ]
-    numbers = [
-        f"NOT coalesce({conditions(name)[level]}, false)"
-        for name in sorted(NUMBERS & set(model.comparisons))
-        for level in ("exact", "one_digit")
-    ]
+    # Twins enrolled together have neighboring numbers, so that only equal ones speak for one person.
+    numbers = [f"NOT coalesce({conditions(name)['exact']}, false)" for name in sorted(NUMBERS & set(model.comparisons))]
     recurs, once = model.twin_bits
     written = conditions("surname")
-    sign = " AND ".join(
-        [*other_name, f"({written['exact']} OR {written['close']})", conditions("birth")["exact"], *numbers]
-    )
+    one_surname = f"({written['exact']} OR {written['close']})"
+    # What is cheap and seldom true stands first: the rest is looked at for few pairs.
+    sign = " AND ".join([conditions("birth")["exact"], one_surname, *other_name, *numbers])
+    relatives = []
+    if model.relative_bits:
+        said = [f'"birth_{side}" IS NOT NULL' for side in "lr"]
+        other_birth = [f"NOT ({sql})" for sql in conditions("birth").values()]
+        family = " AND ".join([one_surname, *said, *other_birth, *numbers])
+        relatives = [_fixed("like relatives", family, model.relative_bits)]
     return [
         {
             "output_column_name": "twin",
@@ -311,6 +404,7 @@ def twin_comparison(model: Model) -> list[dict]:
             "comparison_levels": [
                 _fixed("twins whose names recur", f'({sign}) AND "name_recurs_l" AND "name_recurs_r"', recurs),
                 _fixed("like twins", sign, once),
+                *relatives,
                 _fixed("no twins", "ELSE", 0.0),
             ],
         }

@@ -5,8 +5,8 @@ What belongs here: the order of the steps, files in and out. What does not: any 
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -15,13 +15,17 @@ import polars as pl
 
 from pipelines.errors import P20wError
 from pipelines.identity.linker.accuracy import Accuracy, accuracy
-from pipelines.identity.linker.candidate import compare_candidates, load_keys, tie_knots
+from pipelines.identity.linker.candidate import compare_candidates, load_keys, pairs_of_groups, tie_knots
 from pipelines.identity.linker.columns import ColumnMap, read_map
 from pipelines.identity.linker.group import components, group
 from pipelines.identity.linker.model import Model, load_levels, score, train
+from pipelines.identity.linker.policy import rows_in_force
 from pipelines.identity.linker.standard import column_names, standardize
+from pipelines.identity.vault import extension_directory
 from pipelines.progress import say
 from pipelines.settings import Settings
+
+MEMORY_LIMIT = "750MB"  # of DuckDB; arrays and the libraries take about as much
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,21 @@ def link_file(settings: Settings, table: Path, columns: Path, out: Path, truth: 
     mapped = read_map(columns)
     if out.suffix not in {".csv", ".parquet"}:
         raise P20wError(f"--out must end with .csv or .parquet, not with '{out.suffix or out.name}'.")
-    with duckdb.connect() as con:
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=_configuration(settings, folder)) as con:
+        con.execute("LOAD httpfs")
+        con.execute("SET enable_progress_bar = false")
         _read(con, table)
-        linked = link(con, "source_table", mapped, settings.seeds, truth)
+        if truth is not None and truth not in (there := column_names(con, "source_table")):
+            raise P20wError(
+                f"The table has no column {truth}, which --truth names. It has: {', '.join(sorted(there))}."
+            )
+        linked = link(con, "source_table", mapped, settings.seeds)
+        if truth is not None:
+            _read(con, table)
+            known = con.execute(
+                f'SELECT nullif(trim("{truth}"), \'\') AS truth FROM source_table ORDER BY trim("{mapped.record_id}")'
+            ).pl()["truth"]
+            linked = replace(linked, accuracy=accuracy(linked.rows["cluster_id"], known))
     temporary = out.with_name("." + out.name + ".tmp")
     if out.suffix == ".csv":
         linked.rows.write_csv(temporary)
@@ -60,12 +76,23 @@ def link_file(settings: Settings, table: Path, columns: Path, out: Path, truth: 
     return linked
 
 
-def link(
-    con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, seeds: Path, truth: str | None = None
-) -> Linked:
-    """Link the records of `table` (every column text) on this connection; see Linked. `truth` is read last."""
+def _configuration(settings: Settings, folder: str) -> dict[str, str]:
+    """What does not fit in memory spills, encrypted: tables hold names and numbers."""
+    return {
+        "extension_directory": str(extension_directory(settings)),
+        "autoinstall_known_extensions": "false",
+        "temp_file_encryption": "true",
+        "temp_directory": folder,
+        "memory_limit": MEMORY_LIMIT,
+        "threads": "2",
+    }
+
+
+def link(con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, seeds: Path) -> Linked:
+    """Link the records of the table (every column text) on this connection, which is dropped when it has been read."""
     parameter = _parameters(seeds / "policy" / "link_parameter.csv")
-    count = standardize(con, table, columns, str(seeds / "reference" / "nickname.csv"))
+    count = standardize(con, table, columns, seeds / "reference", parameter["ssn_invalid_share"])
+    con.execute(f"DROP TABLE {table}")
     knot = tie_knots(con, count, columns.duplicate_free)
     candidates = compare_candidates(con, load_keys(seeds / "policy" / "link_key.csv"))
     say(f"{count} records, {candidates} pairs to compare")
@@ -74,18 +101,7 @@ def link(
     only_once = _classes(con, columns.duplicate_free)
     found, join_weight, precision = _group(weighed, knot, count, parameter, only_once)
     rows = _rows(con, found, knot, weighed)
-    measured = None
-    if truth is not None:
-        there = column_names(con, table)
-        if truth not in there:
-            raise P20wError(
-                f"The table has no column {truth}, which --truth names. It has: {', '.join(sorted(there))}."
-            )
-        known = con.execute(
-            f'SELECT nullif(trim("{truth}"), \'\') AS truth FROM {table} ORDER BY trim("{columns.record_id}")'
-        ).pl()["truth"]
-        measured = accuracy(rows["cluster_id"], known)
-    return Linked(rows, rows["cluster_id"].n_unique(), candidates, join_weight, precision, measured)
+    return Linked(rows, rows["cluster_id"].n_unique(), candidates, join_weight, precision, None)
 
 
 def _read(con: duckdb.DuckDBPyConnection, table: Path) -> None:
@@ -106,8 +122,7 @@ def _read(con: duckdb.DuckDBPyConnection, table: Path) -> None:
 
 
 def _parameters(path: Path) -> dict[str, float]:
-    with path.open(newline="", encoding="utf-8") as handle:
-        return {row["parameter"]: float(row["value"]) for row in csv.DictReader(handle)}
+    return {row["parameter"]: float(row["value"]) for _, row in rows_in_force(path, "parameter")}
 
 
 def _weigh(
@@ -115,29 +130,18 @@ def _weigh(
 ) -> pl.DataFrame:
     """a, b, weight: the candidates, and every other pair inside a component that they tie together."""
     weighed = score(con, model, "SELECT a, b FROM candidate")
-    tied = weighed.filter(pl.col("weight") >= parameter["tie_weight"])
-    label = components(count, knot[tied["a"].to_numpy() - 1] - 1, knot[tied["b"].to_numpy() - 1] - 1)
-    of_knot = pl.DataFrame({"id": np.unique(knot)}).with_columns(component=pl.Series(label[np.unique(knot) - 1]))
-    con.register("tied_knots", of_knot.to_arrow())
-    con.execute(
-        "CREATE OR REPLACE TABLE tied_knot AS SELECT *, count(*) OVER (PARTITION BY component) AS size FROM tied_knots"
-    )
-    con.unregister("tied_knots")
-    rest = score(
-        con,
-        model,
-        f"""
-        SELECT x.id AS a, y.id AS b
-        FROM tied_knot AS x
-        JOIN tied_knot AS y ON x.component = y.component AND x.id < y.id
-        ANTI JOIN (
-            SELECT p.knot AS a, q.knot AS b
-            FROM candidate JOIN knot AS p ON p.id = candidate.a JOIN knot AS q ON q.id = candidate.b
-        ) AS seen
-            ON seen.a = least(x.id, y.id) AND seen.b = greatest(x.id, y.id)
-        WHERE x.size BETWEEN 3 AND {int(parameter["group_limit"])}
-        """,
-    )
+    between = [knot[weighed[end].to_numpy() - 1] - 1 for end in ("a", "b")]
+    tied = weighed["weight"].to_numpy() >= parameter["tie_weight"]
+    label = components(count, between[0][tied], between[1][tied])
+    knots = np.unique(knot) - 1
+    size = np.bincount(label[knots], minlength=count)[label[knots]]
+    looked_at = knots[size > 2]
+    every = pairs_of_groups(looked_at, label[looked_at].astype(np.uint64), int(parameter["group_limit"]))
+    seen = np.unique((np.minimum(*between) << 32) | np.maximum(*between))
+    unseen = np.setdiff1d(every, seen, assume_unique=True)
+    con.register("unseen_pairs", {"a": (unseen >> 32) + 1, "b": (unseen & 0xFFFFFFFF) + 1})
+    rest = score(con, model, "SELECT a, b FROM unseen_pairs", prepared=True)
+    con.unregister("unseen_pairs")
     return pl.concat([weighed, rest])
 
 
@@ -187,7 +191,9 @@ def _group(
     a, b, weight, said = (pairs[name].to_numpy() for name in ("a", "b", "weight", "said"))
     join_weight = parameter["join_weight"]
     while True:
-        found = group(count, a, b, weight, said, join_weight, parameter["tie_weight"], -limit, only_once)
+        found = group(
+            count, a, b, weight, said, join_weight, parameter["tie_weight"], -limit, only_once, parameter["lone_weight"]
+        )
         precision = _estimated_precision(found, a, b, weight, said)
         if precision >= parameter["least_precision"] or join_weight >= limit:
             return found[knot - 1], join_weight, precision

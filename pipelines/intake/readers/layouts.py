@@ -14,9 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.errors import P20wError
+from pipelines.intake.packages import TOKENS, declared_form
 from pipelines.intake.readers import transforms
 from schemas import Collection, collections
-from schemas.elements import read_rows
+from schemas.elements import TOKEN_PREFIX, read_rows
 
 FORMATS = ("csv", "parquet", "fixed_width", "xml")
 
@@ -60,6 +61,8 @@ class Entry:
     record_filter: str
     load: str
     lines: tuple[Line, ...]
+    # Headers of identifiers that this package sends as tokens: a file that has one is refused.
+    withheld_headers: frozenset[str] = frozenset()
 
     def required_elements(self) -> set[str]:
         """Elements whose column a file must have."""
@@ -121,10 +124,20 @@ def _entries(seeds: Path, _edition: tuple) -> tuple[Entry, ...]:
             raise P20wError(f"{where}: there is no collection {row['collection']}.")
         if row["layout"] not in layouts:
             raise P20wError(f"{where}: layout.csv has no layout {row['layout']}.")
-        collection = known[row["collection"]]
-        strangers = [line.element for line in layouts[row["layout"]] if line.element not in collection.columns]
+        collection, lines, withheld_headers = known[row["collection"]], layouts[row["layout"]], frozenset()
+        strangers = [line.element for line in lines if line.element not in collection.columns]
         if strangers:
             raise P20wError(f"layout.csv, layout {row['layout']}: {collection.name} has no {', '.join(strangers)}.")
+        if row["identifiers"] == TOKENS:
+            if row["format"] not in ("csv", "parquet"):
+                raise P20wError(f"{where}: tokens come in a file of format csv or parquet, not {row['format']}.")
+            withheld = collection.withheld_columns()
+            withheld_headers = frozenset(
+                name for each in lines if each.element in withheld for name in each.alternatives
+            )
+            lines = [line for line in lines if line.element not in withheld]
+        collection = declared_form(collection, row["identifiers"], row["package"])
+        lines = lines + [Line(name, name, "") for name in collection.columns if name.startswith(TOKEN_PREFIX)]
         found.append(
             Entry(
                 package=row["package"],
@@ -139,7 +152,8 @@ def _entries(seeds: Path, _edition: tuple) -> tuple[Entry, ...]:
                 record_elements=tuple(part.strip() for part in row["record_element"].split("|") if part.strip()),
                 record_filter=row["record_filter"],
                 load=row["load"],
-                lines=tuple(layouts[row["layout"]]),
+                lines=tuple(lines),
+                withheld_headers=withheld_headers,
             )
         )
     return tuple(found)
@@ -159,7 +173,14 @@ def resolve_headers(entry: Entry, headers: list[str], file_name: str) -> dict[st
 
     Raises UnreadableFile when the header of a required element, or of the record filter, is missing or stands twice.
     The sentence repeats only declared names: the first line of a file without headers is a person's record.
+    Raises it too where a package that sends tokens has the header of an identifier.
     """
+    told = sorted(entry.withheld_headers.intersection(headers))
+    if told:
+        raise UnreadableFile(
+            f"{file_name} is refused: it has the columns {', '.join(told)}, but package {entry.package} sends tokens "
+            "in place of identifiers. Make the file with `p20w tokens make`, send that, and have this one destroyed."
+        )
     positions: dict[str, list[int]] = {}
     for position, header in enumerate(headers):
         positions.setdefault(header, []).append(position)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from pipelines import dbt
+from pipelines.identity import current
 from pipelines.identity.keys import record_keys
 from pipelines.identity.run import run_identity
 from pipelines.identity.vault import open_vault
@@ -27,13 +28,18 @@ def run_dbt(settings):
     """dbt's identity phase over the home's vault, as a night calls it, but with a target folder outside the vault:
     what dbt writes of its own accord can be searched there. Returns what it printed."""
     target = settings.work / "target"
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
+    basis = dbt.identity_basis(settings)
+    whole = ["--full-refresh"] if current.begin_phase(settings, basis) else []
     parsed = dbt.ensure_manifest(settings).with_name("partial_parse.msgpack")
     if parsed.exists():
         shutil.copyfile(parsed, target / parsed.name)
     done = subprocess.run(
         dbt.command(
-            settings, ["build", "--select", "+tag:vault", "--exclude-resource-type", "unit_test"], "vault", target
+            settings,
+            ["build", "--select", "+tag:vault", "--exclude-resource-type", "unit_test", *whole],
+            "vault",
+            target,
         ),
         env=dbt.environment(settings, secret=True),
         cwd=settings.dbt_dir,
@@ -41,17 +47,21 @@ def run_dbt(settings):
         text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+    current.end_phase(settings, basis)
     return done.stdout + done.stderr
 
 
 def deliver(settings, rows, build_id="20261121T000000-aaaa"):
-    """Mint record keys for identifier rows of several sectors; returns the rows with record_key."""
+    """Mint record keys for identifier rows of several sectors, all current; returns the rows with record_key."""
     with open_vault(settings) as con:
         parts = [
             group.with_columns(record_key=record_keys(con, group, sector, build_id))
             for (sector,), group in rows.group_by(["sector"], maintain_order=True)
         ]
-    return pl.concat(parts)
+        rows = pl.concat(parts)
+        con.register("delivered", rows.select("record_key").unique().to_arrow())
+        con.execute("INSERT INTO current_record SELECT * FROM delivered EXCEPT SELECT * FROM current_record")
+    return rows
 
 
 @pytest.fixture(scope="session")

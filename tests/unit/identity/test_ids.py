@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.identity.ids import fold
+from pipelines.identity.ids import fold, hold
 
 SECTORS = ("k12", "workforce", "postsecondary")
 
@@ -168,3 +168,45 @@ def test_after_a_wrong_merge_is_undone_both_have_their_first_ids_again():
     assert registry.person_of() == before
     assert undone.events["evidence"].to_list() == ["former_id_returned"]
     assert undone.minted == []
+
+
+def held(registry, close, loose):
+    """Components of tonight: record -> component. close, loose: the group of each record 1, 2, ... by any name."""
+    rows = [(key, loose[key - 1], close[key - 1]) for key in range(1, len(close) + 1)]
+    members = pl.DataFrame(rows, schema={"record_key": pl.Int64, "loose": pl.Int64, "close": pl.Int64}, orient="row")
+    return dict(hold(members, registry.history).select("record_key", "component").iter_rows())
+
+
+def test_people_become_one_at_the_high_weight_and_stay_one_down_to_the_low_one():
+    registry = Registry()
+    assert held(registry, [1, 1, 3], [1, 1, 1]) == {1: 1, 2: 1, 3: 3}  # never one before: the low weight joins nobody
+    registry.run([[1, 2], [3]])
+    assert held(registry, [1, 1, 3], [1, 1, 1]) == {1: 1, 2: 1, 3: 3}  # two ids stay two
+    registry.run([[1, 2, 3]])
+    assert held(registry, [1, 1, 3], [1, 1, 1]) == {1: 1, 2: 1, 3: 1}  # one id stays one
+    assert held(registry, [1, 1, 3], [1, 1, 3]) == {1: 1, 2: 1, 3: 3}  # until the low weight fails too
+
+
+def test_a_new_group_joins_no_person_at_the_low_weight():
+    registry = Registry()
+    registry.run([[1, 2]])
+    assert held(registry, [1, 1, 3], [1, 1, 1]) == {1: 1, 2: 1, 3: 3}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=8, max_size=8), st.lists(st.integers(0, 3), min_size=8, max_size=8))
+def test_a_part_of_the_people_folded_alone_gets_what_it_gets_among_all(before, after):
+    def night(registry, groups):
+        registry.run(groups)
+        return registry.person_of()
+
+    # Blocks: records that share a label on either night are folded together; 100 more keys are people of their own.
+    whole, part = Registry(), Registry()
+    others = [[key] for key in range(100, 104)]
+    first, second = groups_of(before), groups_of(after)
+    night(whole, first + others)
+    night(part, first + others)
+    expected = night(whole, second + others)
+    found = night(part, second)  # the others are not touched, so they are not given
+    assert {key: found[key] for key in range(1, 9)} == {key: expected[key] for key in range(1, 9)}
+    assert {key: found[key] for key in range(100, 104)} == {key: expected[key] for key in range(100, 104)}

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipelines.errors import P20wError
@@ -23,7 +24,7 @@ from pipelines.identity.linker.standard import STANDARD, standardize
 from pipelines.settings import ROOT, settings
 
 POLICY = ROOT / "seeds" / "policy"
-NICKNAMES = str(ROOT / "seeds" / "reference" / "nickname.csv")
+REFERENCE = ROOT / "seeds" / "reference"
 EVERY = ColumnMap({role: (role,) for role in ROLES})
 
 
@@ -32,7 +33,7 @@ def standard(*rows: dict[str, str]) -> list[dict]:
     con = duckdb.connect()
     full = [{role: "" for role in ROLES} | {"record_id": f"{i:04d}"} | row for i, row in enumerate(rows)]
     con.register("table_as_sent", pl.DataFrame(full, schema=dict.fromkeys(ROLES, pl.String)).to_arrow())
-    standardize(con, "table_as_sent", EVERY, NICKNAMES)
+    standardize(con, "table_as_sent", EVERY, REFERENCE)
     return con.execute("SELECT * FROM record ORDER BY id").pl().to_dicts()
 
 
@@ -114,6 +115,47 @@ def test_a_birth_date_is_read_and_never_guessed(sent, form):
     assert standard({"birth_date": sent, "surname": "Lee"})[0]["birth"] == form
 
 
+def test_suffixes_are_no_part_of_a_name_but_a_first_word_is():
+    junior, third, only, full = standard(
+        {"given_name": "John", "surname": "Garza Jr"},
+        {"given_name": "John III", "surname": "Garza"},
+        {"given_name": "V", "surname": "Garza"},
+        {"full_name": "john henry garza, jr."},
+    )
+    assert (junior["given"], junior["surname"]) == ("JOHN", "GARZA")
+    assert (third["given"], third["middle"]) == ("JOHN", None)
+    assert only["given"] == "V"
+    assert (full["given"], full["middle"], full["surname"]) == ("JOHN", "HENRY", "GARZA")
+
+
+def test_values_that_stand_for_unknown_say_nothing():
+    unknown, known = standard(
+        {"given_name": "Baby Boy", "surname": "unknown", "birth_date": "1900-01-01", "ssn": "078-05-1120",
+         "state_id": "N/A", "number": "none", "postal_code": "00000"},
+        {"given_name": "Boyd", "surname": "Test Ley", "birth_date": "1903-05-02", "ssn": "078-05-1121",
+         "state_id": "0042", "number": "0A1", "postal_code": "00001"},
+    )  # fmt: skip
+    nothing = ("given", "given_root", "surname", "birth", "ssn", "state_id", "number", "postal")
+    assert [unknown[name] for name in nothing] == [None] * len(nothing)
+    assert (known["given"], known["surname"], known["birth"]) == ("BOYD", "TESTLEY", "19030502")
+    assert (known["ssn"], known["state_id"], known["number"]) == ("078051121", "42", "A1")
+
+
+@pytest.mark.parametrize("never_issued", ["000121234", "666121234", "900121234", "212001234", "212120000", "21212"])
+def test_an_ssn_that_was_never_issued_says_nothing_unless_most_of_the_column_is_so(never_issued):
+    rows = [{"record_id": "a", "ssn": never_issued}] + [
+        {"record_id": f"b{i}", "ssn": f"2123412{i:02d}"} for i in range(10, 40)
+    ]
+    con = duckdb.connect()
+    schema = dict.fromkeys(ROLES, pl.String)
+    con.register("real", pl.DataFrame([{role: "" for role in ROLES} | row for row in rows], schema=schema).to_arrow())
+    standardize(con, "real", EVERY, REFERENCE, ssn_invalid_share=0.05)
+    assert con.execute("SELECT count(ssn), min(record_id) FROM record WHERE ssn IS NOT NULL").fetchone() == (30, "b10")
+    con.execute("CREATE TABLE tokens AS SELECT * REPLACE ('9' || substr(ssn, 2) AS ssn) FROM real")
+    standardize(con, "tokens", EVERY, REFERENCE, ssn_invalid_share=0.05)
+    assert con.execute("SELECT count(ssn) FROM record").fetchone() == (31,)
+
+
 def test_record_ids_must_be_there_and_differ():
     with pytest.raises(P20wError, match="1 have none, and 1 repeat"):
         standard({"record_id": ""}, {"record_id": "7"}, {"record_id": "7"})
@@ -124,7 +166,7 @@ def candidates(rows: list[dict[str, str]], keys: list[candidate.Key]) -> tuple[l
     con = duckdb.connect()
     full = [{role: "" for role in ROLES} | {"record_id": f"{i:04d}"} | row for i, row in enumerate(rows)]
     con.register("table_as_sent", pl.DataFrame(full, schema=dict.fromkeys(ROLES, pl.String)).to_arrow())
-    count = standardize(con, "table_as_sent", EVERY, NICKNAMES)
+    count = standardize(con, "table_as_sent", EVERY, REFERENCE)
     knot = candidate.tie_knots(con, count)
     candidate.compare_candidates(con, keys)
     return con.execute("SELECT a, b FROM candidate ORDER BY a, b").fetchall(), knot.tolist()
@@ -136,13 +178,35 @@ def test_a_group_above_its_cap_is_not_compared():
     assert candidates(rows, [candidate.Key("surname", ("surname",), 3)])[0] == []
 
 
+def test_the_cap_of_a_key_falls_until_it_gives_no_more_pairs_than_the_policy_allows():
+    rows = [{"surname": name} for name, times in (("Lee", 4), ("Ash", 3), ("Oak", 2)) for _ in range(times)]
+    assert len(candidates(rows, [candidate.Key("surname", ("surname",), 9)])[0]) == 10
+    found = candidates(rows, [candidate.Key("surname", ("surname",), 9, most_pairs=9)])[0]
+    assert found == [(5, 6), (5, 7), (6, 7), (8, 9)]
+    assert candidates(rows, [candidate.Key("surname", ("surname",), 9, most_pairs=3)])[0] == [(8, 9)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=25))
+@hypothesis_settings(max_examples=10, deadline=None)
+def test_candidates_are_the_pairs_that_a_reader_of_the_policy_expects(values):
+    rows = [{"surname": f"N{'abcd'[a]}", "city": f"C{'abc'[b]}", "state": f"{'abcde'[c]}"} for a, b, c in values]
+    keys = [candidate.Key("x", ("surname", "city"), 5), candidate.Key("y", ("state",), 4)]
+    expected = set()
+    for picked, cap in (((0, 1), 5), ((2,), 4)):
+        for value in {tuple(each[i] for i in picked) for each in values}:
+            members = [i + 1 for i, each in enumerate(values) if tuple(each[j] for j in picked) == value]
+            if len(members) <= cap:
+                expected |= {(a, b) for a in members for b in members if a < b}
+    assert candidates(rows, keys)[0] == sorted(expected)
+
+
 def test_names_the_wrong_way_round_share_a_key_of_the_policy():
     rows = [{"given_name": "Iris", "surname": "Maple"}, {"given_name": "Maple", "surname": "Iris"}]
     assert candidates(rows, candidate.load_keys(POLICY / "link_key.csv"))[0] == [(1, 2)]
 
 
 def test_records_that_plainly_agree_are_tied_and_stand_for_each_other():
-    same = {"ssn": "123456789", "given_name": "Ann", "surname": "Lee", "birth_date": "2001-02-03"}
+    same = {"ssn": "212345678", "given_name": "Ann", "surname": "Lee", "birth_date": "2001-02-03"}
     rows = [same, same | {"postal_code": "99"}, {"surname": "Lee", "postal_code": "99"}]
     found, knot = candidates(rows, [candidate.Key("p", ("surname", "postal"), 9), candidate.Key("s", ("surname",), 9)])
     assert knot == [1, 1, 3]
@@ -150,7 +214,7 @@ def test_records_that_plainly_agree_are_tied_and_stand_for_each_other():
 
 
 def test_two_records_of_a_source_that_names_nobody_twice_stay_two_however_much_agrees(tmp_path):
-    same = {"first": "Ann", "last": "Quillon", "born": "2001-02-03", "ssn": "123456789"}
+    same = {"first": "Ann", "last": "Quillon", "born": "2001-02-03", "ssn": "212345678"}
     rows = [{"id": f"{source}{i}", "source": source} | same for source in ("k12", "wage") for i in range(2)]
     mapped = "record_id: id\nsource: source\ngiven_name: first\nsurname: last\nbirth_date: born\nssn: ssn\n"
     (tmp_path / "map.yml").write_text(mapped + "duplicate_free: [k12]\n")
@@ -165,7 +229,7 @@ def test_two_records_of_a_source_that_names_nobody_twice_stay_two_however_much_a
 
 
 def test_a_shared_ssn_alone_ties_nobody():
-    rows = [{"ssn": "123456789", "given_name": name, "birth_date": "2001-02-03"} for name in ("Ann", "Bob", "Cyd")]
+    rows = [{"ssn": "212345678", "given_name": name, "birth_date": "2001-02-03"} for name in ("Ann", "Bob", "Cyd")]
     assert candidates(rows, [])[1] == [1, 2, 3]
 
 
@@ -174,6 +238,15 @@ def test_a_key_of_unknown_columns_is_refused(tmp_path):
     path.write_text("key,parts,cap,reason\nshoe,shoe_size,9,none\n")
     with pytest.raises(P20wError, match="line 2: shoe_size"):
         candidate.load_keys(path)
+
+
+def test_a_policy_row_counts_from_its_date_until_a_later_one_takes_its_place(tmp_path):
+    path = tmp_path / "link_key.csv"
+    path.write_text(
+        "key,parts,cap,effective_date\nssn,ssn,100,2020-01-01\nname,names,9,2020-01-01\nssn,ssn,50,2021-01-01\n"
+        "ssn,ssn,10,9999-01-01\nlate,birth,5,9999-01-01\n"
+    )
+    assert candidate.load_keys(path) == [candidate.Key("name", ("names",), 9), candidate.Key("ssn", ("ssn",), 50)]
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
@@ -192,7 +265,8 @@ def test_a_prior_that_does_not_sum_to_one_is_refused(tmp_path):
 
 def train(sampled: list[list[int]], weight: float) -> tuple[list[np.ndarray], float]:
     u, prior = [np.array([0.01, 0.99])] * 3, [np.array([0.9, 0.1])] * 3
-    m, _, expected = model._expectation_maximisation(np.array(sampled, dtype=np.int8), u, prior, 1.0, 1000, weight)
+    pattern, count = model._patterns(np.array(sampled, dtype=np.int8))
+    m, _, expected = model._expectation_maximisation(pattern, count, u, prior, 1.0, 1000, weight)
     return m, expected
 
 
@@ -204,6 +278,36 @@ def test_few_matches_leave_the_prior_where_it_is_and_many_move_it():
     assert many[2][0] == pytest.approx((2000 + 180) / 3200, abs=0.02)
     assert expected == pytest.approx(3000, rel=0.05)
     assert all(share.min() > 0 for share in many)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "most_one", "most_two"),
+    [
+        ("20010203", "20010203", True, True),
+        ("20010203", "20010204", True, True),
+        ("20010203", "20010230", True, True),  # neighbors exchanged
+        ("20010203", "20010302", False, True),
+        ("20010203", "20020304", False, False),
+        ("2001020", "20010203", True, True),
+        ("200102", "20010203", False, True),
+        ("A1", "20010203", False, False),
+    ],
+)
+def test_signs_that_differ_are_counted_place_by_place(one, other, most_one, most_two):
+    for most, told in ((1, most_one), (2, most_two)):
+        sql = model._signs_differ("x", "y", most)
+        found = duckdb.sql(f"SELECT {sql} FROM (SELECT '{one}' AS x, '{other}' AS y)").fetchone()[0]
+        assert found is told
+
+
+def test_a_lone_pair_needs_more_than_the_mean_of_many():
+    lone = {"lone_weight": 4.0}
+    assert grouped(2, {(0, 1): 3.0}) == [0, 0]
+    assert grouped(2, {(0, 1): 3.0}, **lone) == [0, 1]
+    assert grouped(2, {(0, 1): 5.0}, **lone) == [0, 0]
+    inside = {(0, 1): 20.0, (2, 3): 20.0}
+    assert grouped(4, inside | {(i, j): 1.5 for i in (0, 1) for j in (2, 3)}, **lone) == [0] * 4
+    assert grouped(4, inside | {(i, j): 0.5 for i in (0, 1) for j in (2, 3)}, **lone) == [0, 0, 2, 2]
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------
@@ -321,6 +425,19 @@ def test_people_with_an_error_meet_twins_stay_apart_and_no_order_of_rows_changes
     rng.shuffle(rows)
     link_file(settings(), write(tmp_path / "b.csv", rows), tmp_path / "map.yml", tmp_path / "out_b.csv")
     assert (tmp_path / "out_a.csv").read_bytes() == (tmp_path / "out_b.csv").read_bytes()
+
+
+def test_twins_whose_student_ids_are_neighbors_stay_two(tmp_path):
+    rows = people(300, random.Random(4))
+    for row in rows:
+        row["student"] = str(5_000_000_000 + 7919 * int(row["person"]))
+    for twin, name in ((9001, "BRAM"), (9002, "CLAUDE")):
+        shared = {"first": name, "last": "QUILLON", "born": "2010-05-06", "zip": "10001", "person": str(twin)}
+        rows += [{"id": f"{twin}-{i}"} | shared | {"student": str(4_000_000_000 + twin)} for i in range(2)]
+    (tmp_path / "map.yml").write_text(MAP + "state_id: student\n")
+    found = link_file(settings(), write(tmp_path / "a.csv", rows), tmp_path / "map.yml", tmp_path / "out.csv").rows
+    cluster = dict(found.select("record_id", "cluster_id").iter_rows())
+    assert cluster["9001-0"] == cluster["9001-1"] != cluster["9002-0"] == cluster["9002-1"]
 
 
 def test_a_file_or_column_that_is_not_there_is_named(tmp_path):

@@ -55,7 +55,9 @@ def test_the_bars_of_this_state_are_those_that_were_agreed():
         pl.col("check_id").str.starts_with("linkage.")
     )
     assert dict(shares.select("check_id", "maximum_share").iter_rows()) == {
-        "linkage.brg_record_person.precision": 0.01,
-        "linkage.brg_record_person.recall_linkable": 0.1,
+        "linkage.brg_record_person.precision": 0.005,
+        "linkage.brg_record_person.recall_linkable": 0.03,
+        "linkage.brg_record_person.recall_worst_group": 0.05,
+        "linkage.brg_record_person.linkable_share": 0.01,
     }
     assert shares.filter(pl.col("reason").str.len_chars() < 20).is_empty()

@@ -243,6 +243,14 @@ def write_evidence(settings: Settings) -> None:
 
     settings.evidence.mkdir(parents=True)
     settings.exchange.mkdir(parents=True)
+    kinds = ("overlay", "possible_match", "duplicate_id", "clerical_sample")
+    waits = {"open_count": 4_241, "deferred_count": 3, "opened_count": 7, "closed_count": 5, "left_out_count": 11}
+    pl.DataFrame(
+        [{"kind": kind, **waits, "oldest_on": date(2026, 11, 7), "record_count": 9_999_991} for kind in kinds]
+    ).write_parquet(settings.exchange / "steward_queue.parquet")
+    pl.DataFrame(
+        [{"who": "demo_identity_steward", "verdict": "same", "verdict_count": 6_661, "last_on": date(2026, 11, 8)}]
+    ).write_parquet(settings.exchange / "steward_verdict.parquet")
     counts = {
         "delivered_count": 31_337,
         "accepted_count": 31_330,

@@ -7,10 +7,12 @@ import re
 import shutil
 from datetime import date
 
+import polars as pl
 import pytest
 from made_up_release import BUILD, check, gate
 
 from pipelines import planner
+from pipelines.identity.measure import GROUP_QUALITY
 from pipelines.intake import calendar
 from pipelines.quality import check_result
 from pipelines.reports import effects, quality
@@ -66,7 +68,7 @@ def test_the_restricted_edition_holds_the_counts_and_the_direction(page):
 
 def test_the_restricted_edition_holds_linkage_beside_its_bars_and_its_effect(page):
     exact = page("restricted")
-    assert "K–12 and Workforce 0.9871 991 no 0.9312 1,051 yes 0.4100" in exact
+    assert "K–12 and Workforce 0.9871 991 no 0.9312 1,051 no 0.4100" in exact
     assert "42.00% 807 44.00% 811 -2.00" in exact
     assert "People with two Social Security numbers All 13 1,301" in exact
 
@@ -197,7 +199,7 @@ def test_a_preliminary_delivery_is_public_and_names_only_the_numbers_that_wait_f
 
 
 def test_the_bars_of_linkage_are_those_of_the_policy(evidence, tmp_path, page):
-    assert "0.99 reached" in page("restricted") and "0.90 reached" in page("restricted")
+    assert "0.995 reached" in page("restricted") and "0.97 reached" in page("restricted")
     seeds = tmp_path / "seeds"
     shutil.copytree(evidence.seeds, seeds)
     policy = seeds / "policy" / "check_threshold.csv"
@@ -211,6 +213,50 @@ def test_the_bars_of_linkage_are_those_of_the_policy(evidence, tmp_path, page):
     assert pair["recall_linkable_reached"] is None
 
 
+def line_of_links(**more):
+    base = {"sector_a": "", "sector_b": "", "breakdown_code": "gender", "group_code": "female", "method": "hidden_ssn",
+            "metric": "recall"}  # fmt: skip
+    return base | more
+
+
+def test_links_are_told_by_group_with_intervals_and_the_worst_group_is_named(evidence, page):
+    rows = [
+        line_of_links(value=0.9312, low=0.911, high=0.947, numerator=931.2, denominator=1000),
+        line_of_links(group_code="male", value=0.99, low=0.98, high=0.995, numerator=990, denominator=1000),
+        line_of_links(group_code="nonbinary", value=0.5, low=0.1, high=0.9, numerator=2, denominator=4),
+        line_of_links(method="clerical_sample", metric="precision"),  # too few judgements
+        line_of_links(sector_a="k12", sector_b="workforce", method="count", metric="not_determined", value=7 / 613,
+                      numerator=7, denominator=613),
+    ]  # fmt: skip
+    pl.DataFrame(rows, schema=GROUP_QUALITY).write_parquet(evidence.exchange / "link_quality_group.parquet")
+    exact = page("restricted")
+    assert "Links are found least for this student group: Female, by gender." in exact
+    assert "Female (Gender) – – – – – 93.12 (91.1–94.7) – – – – –" in exact
+    assert "K–12 Female (Gender) 7 613" in exact
+    public = page("public")
+    assert "93.12" not in public and "613" not in public and "found least" not in public
+
+
+def test_the_public_edition_tells_links_by_group_from_the_protected_table_alone(evidence, page):
+    base = {"sector_code": "k12", "other_sector_code": "workforce", "school_year": 2025, "breakdown_code": "all",
+            "group_code": "all", "group_name": "All", "share": 0.5, "value_status": "shown"}  # fmt: skip
+    rows = [
+        base | {"link_status": "linked", "person_count": 1234},
+        base | {"link_status": "linked", "person_count": 5678, "school_year": 2024},
+        base | {"link_status": "not_determined", "person_count": 23},
+        base
+        | {"breakdown_code": "gender", "group_code": "female", "group_name": "Female", "link_status": "not_found",
+           "person_count": 456},
+    ]  # fmt: skip
+    folder = evidence.candidate / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(rows).write_parquet(folder / "mart_link_quality.parquet")
+    public = page("public")
+    assert "From K–12 to Workforce, 2024–25" in public and "5,678" not in public, "the newest year alone"
+    assert "All 1,234 – 23 –" in public and "Female (Gender) – 456 – –" in public
+    assert "From K–12 to Workforce, 2024–25" not in page("restricted")
+
+
 def test_the_effect_of_linkage_error_is_told_for_every_indicator(evidence, page):
     summary = {row["name"]: row for row in quality.effect_summary(evidence, Titles(evidence))}
     assert set(summary) == {row["indicator_name"] for row in Titles(evidence).indicators.values()}
@@ -221,3 +267,11 @@ def test_the_effect_of_linkage_error_is_told_for_every_indicator(evidence, page)
     assert "College-going, first fall 1 1 -2.00 2024–25 807 811 2024–25" in exact
     assert "Course completion It has no figure of the state as a whole to compare." in exact
     assert "What linkage error does" not in page("public")
+
+
+def test_what_waits_for_the_steward_is_told_in_the_restricted_edition_alone(page):
+    exact, public = page("restricted"), page("public")
+    assert "Two persons who may be one 4,241 3 0.042% 7 5 13 11" in exact
+    assert "demo_identity_steward Same person 6,661 2026-11-08" in exact
+    for secret in ("4,241", "6,661", "demo_identity_steward", "identity steward"):
+        assert secret not in public, secret

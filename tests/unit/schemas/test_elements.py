@@ -40,7 +40,11 @@ def test_every_code_element_has_a_code_set_with_codes():
 
 
 def test_every_element_is_used_by_a_collection():
-    used = {column for collection in collections().values() for column in collection.columns}
+    used = {
+        column
+        for collection in collections().values()
+        for column in (*collection.columns, *collection.as_tokens().columns)
+    }
     assert used == set(ELEMENTS)
 
 

@@ -1,20 +1,24 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where record_key not in (select record_key from {{ source('vault', 'current_record') }}){% endif %}"
+) }}
 -- Identifiers as delivered -> identifiers in one form. Nothing here fails on a bad value: a cast error would print it.
+-- A record never changes, so a night removes those that no active delivery holds any more and adds those that came.
 with token as (
     select
-        list(token) filter (where kind = 'suffix') as suffixes,
-        list(token) filter (where kind = 'particle') as particles
+        coalesce(list(token) filter (where kind = 'suffix'), []) as suffixes,
+        coalesce(list(token) filter (where kind = 'particle'), []) as particles
     from {{ ref('name_suffix') }}
 ),
 
-placeholder as (
+suffix as (
     select
-        coalesce(list(value) filter (where field in ('name', 'given_name')), []) as given_names,
-        coalesce(list(value) filter (where field = 'name'), []) as names,
-        coalesce(list(value) filter (where field = 'ssn'), []) as ssns,
-        coalesce(list(value) filter (where field = 'number'), []) as numbers,
-        coalesce(list(value) filter (where field = 'postal_code'), []) as postal_codes,
-        coalesce(list(try_cast(value as date)) filter (where field = 'birth_date'), []) as birth_dates
-    from {{ ref('placeholder') }}
+        token,
+        standard
+    from {{ ref('name_suffix') }}
+    where kind = 'suffix'
 ),
 
 cleaned as (
@@ -30,51 +34,90 @@ cleaned as (
         {{ identity_clean('record.surname') }} as surname,
         {{ identity_clean('record.name_suffix') }} as name_suffix,
         record.birth_date,
-        regexp_extract(record.birth_month, '^([12][0-9]{3})-?([01][0-9])$', 1) as birth_month_year,
-        regexp_extract(record.birth_month, '^([12][0-9]{3})-?([01][0-9])$', 2) as birth_month_month,
+        regexp_extract(record.birth_month, '^([12][0-9]{3})-?(0[1-9]|1[0-2])$', 1)
+        || '-' || regexp_extract(record.birth_month, '^([12][0-9]{3})-?(0[1-9]|1[0-2])$', 2) as birth_month,
         upper(left(trim(record.sex_code), 1)) as sex_letter,
-        left(regexp_replace(record.postal_code, '[^0-9]', '', 'g'), 5) as postal_code
+        {{ identity_zip('record.postal_code') }} as postal_code
     from {{ source('vault', 'identity_record') }} as record
+    where
+        record.record_key in (select record_key from {{ source('vault', 'current_record') }})
+        {%- if is_incremental() %}
+        and record.record_key not in (select record_key from {{ this }})
+        {%- endif %}
 ),
 
 known as (
     select
         cleaned.* replace (
-            case when not list_contains(placeholder.numbers, local_id) then local_id end as local_id,
-            case when not list_contains(placeholder.numbers, student_id_state) then student_id_state end
-                as student_id_state,
-            case when not list_contains(placeholder.ssns, ssn) then ssn end as ssn,
-            case when not list_contains(placeholder.given_names, given_name) then given_name end as given_name,
-            case when not list_contains(placeholder.names, middle_name) then middle_name end as middle_name,
-            case when not list_contains(placeholder.names, surname) then surname end as surname,
-            case
-                when birth_date >= date '1900-01-01' and not list_contains(placeholder.birth_dates, birth_date)
-                    then birth_date
-            end as birth_date,
-            case
-                when length(postal_code) = 5 and not list_contains(placeholder.postal_codes, postal_code)
-                    then postal_code
-            end as postal_code
+            case when no_local_id.value is null then local_id end as local_id,
+            case when no_student_id.value is null then student_id_state end as student_id_state,
+            case when no_ssn.value is null then ssn end as ssn,
+            case when no_given.value is null and no_first.value is null then given_name end as given_name,
+            case when no_middle.value is null then middle_name end as middle_name,
+            case when no_surname.value is null then surname end as surname,
+            case when birth_date >= date '1900-01-01' and no_date.value is null then birth_date end as birth_date,
+            case when no_month.value is null then nullif(birth_month, '-') end as birth_month,
+            case when no_zip.value is null then postal_code end as postal_code
         )
     from cleaned
-    cross join placeholder
+    {%- for name, fields, value in [
+        ('no_local_id', "'number'", 'local_id'),
+        ('no_student_id', "'number'", 'student_id_state'),
+        ('no_ssn', "'ssn'", 'ssn'),
+        ('no_given', "'name', 'given_name'", 'given_name'),
+        ('no_first', "'given_first'", "split_part(cleaned.given_name, ' ', 1)"),
+        ('no_middle', "'name'", 'middle_name'),
+        ('no_surname', "'name'", 'surname'),
+        ('no_date', "'birth_date'", 'birth_date'),
+        ('no_month', "'birth_month'", 'birth_month'),
+        ('no_zip', "'postal_code'", 'postal_code'),
+    ] %}
+    left join (
+        select distinct {{ 'try_cast(value as date)' if name == 'no_date' else 'value' }} as value
+        from {{ ref('placeholder') }}
+        where field in ({{ fields }})
+    ) as {{ name }} on {{ value if '(' in value else 'cleaned.' ~ value }} = {{ name }}.value
+    {%- endfor %}
 ),
 
+-- Most names are one word; only the others are taken apart.
 split as (
     select
         known.* exclude (given_name, surname, name_suffix),
-        -- A suffix inside a name column is no part of the name; a first word never is a suffix.
-        list_filter(
-            string_split(known.given_name, ' '), lambda word, i: i = 1 or not list_contains(token.suffixes, word)
-        ) as given_words,
-        list_filter(
-            string_split(known.surname, ' '), lambda word, i: i = 1 or not list_contains(token.suffixes, word)
-        ) as surname_words,
-        coalesce(
-            known.name_suffix,
-            list_filter(string_split(known.surname, ' ')[2:], lambda word: list_contains(token.suffixes, word))[1],
-            list_filter(string_split(known.given_name, ' ')[2:], lambda word: list_contains(token.suffixes, word))[1]
-        ) as name_suffix,
+        known.given_name as given_text,
+        known.surname as surname_text,
+        -- A suffix inside a name column is no part of the name; a first word never is one, and a single letter after a
+        -- given name is an initial.
+        case
+            when contains(known.given_name, ' ')
+                then
+                    list_filter(
+                        string_split(known.given_name, ' '),
+                        lambda word, i: i = 1 or length(word) = 1 or not list_contains(token.suffixes, word)
+                    )
+        end as given_words,
+        case
+            when contains(known.surname, ' ')
+                then
+                    list_filter(
+                        string_split(known.surname, ' '),
+                        lambda word, i: i = 1 or not list_contains(token.suffixes, word)
+                    )
+        end as surname_words,
+        case
+            when list_contains(token.suffixes, known.name_suffix) then known.name_suffix
+            when contains(known.surname, ' ') or contains(known.given_name, ' ')
+                then
+                    coalesce(
+                        list_filter(
+                            string_split(known.surname, ' ')[2:], lambda word: list_contains(token.suffixes, word)
+                        )[1],
+                        list_filter(
+                            string_split(known.given_name, ' ')[2:],
+                            lambda word: length(word) > 1 and list_contains(token.suffixes, word)
+                        )[1]
+                    )
+        end as suffix_word,
         token.particles
     from known
     cross join token
@@ -83,12 +126,17 @@ split as (
 named as (
     select
         split.*,
-        array_to_string(surname_words, '') as surname,
-        list_filter(
-            surname_words, lambda word: length(word) >= 2 and not list_contains(particles, word)
-        ) as surname_parts,
-        given_words[1] as given_first,
-        array_to_string(given_words, '') as given_name,
+        case when surname_words is null then surname_text else array_to_string(surname_words, '') end as surname,
+        case
+            when surname_words is not null
+                then
+                    list_filter(
+                        -- One Latin letter is an initial; in other scripts it may be the whole name.
+                        surname_words, lambda word: strlen(word) >= 2 and not list_contains(particles, word)
+                    )
+        end as surname_parts,
+        coalesce(given_words[1], given_text) as given_first,
+        case when given_words is null then given_text else array_to_string(given_words, '') end as given_name,
         nullif(coalesce(middle_name, array_to_string(given_words[2:], ' ')), '') as middle
     from split
 )
@@ -101,7 +149,7 @@ select
     named.student_id_state,
     named.ssn,
     named.given_name,
-    case when length(named.given_first) >= 2 then coalesce(nickname.root, named.given_first) end as given_root,
+    case when strlen(named.given_first) >= 2 then coalesce(nickname.root, named.given_first) end as given_root,
     left(named.given_name, 1) as given_initial,
     left(named.given_name, 15) as given15,
     named.middle as middle_name,
@@ -109,20 +157,24 @@ select
     named.surname,
     left(named.surname, 20) as surname20,
     case
-        when named.surname is not null
+        when named.surname_parts is not null
             then
-                list_distinct(
-                    list_concat([named.surname, array_to_string(named.surname_parts, '')], named.surname_parts)
+                list_prepend(
+                    named.surname,
+                    list_sort(list_distinct(list_filter(
+                        list_append(named.surname_parts, array_to_string(named.surname_parts, '')),
+                        lambda form: form <> '' and form <> named.surname
+                    )))
                 )
+        when named.surname is not null then [named.surname]
     end as surname_tokens,
-    named.name_suffix,
+    suffix.standard as name_suffix,
     named.birth_date,
-    coalesce(
-        strftime(named.birth_date, '%Y-%m'), nullif(named.birth_month_year || '-' || named.birth_month_month, '-')
-    ) as birth_month,
+    coalesce(strftime(named.birth_date, '%Y-%m'), named.birth_month) as birth_month,
     case when named.sex_letter in ('F', 'M') then named.sex_letter end as sex_code,
     named.postal_code,
     named.given_name is null and named.surname is null and named.birth_date is null as is_bare
 from named
 left join (select nickname, min(root) as root from {{ ref('nickname') }} group by nickname) as nickname
     on named.given_first = nickname.nickname
+left join suffix on named.suffix_word = suffix.token

@@ -1,0 +1,59 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key='name',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}update {{ this }} set was_count = date_count where was_count <> date_count{% endif %}"
+) }}
+-- The more birth dates are known under a full name, the less an agreement on it proves: tiers have a limit.
+-- depends_on: {{ ref('match_tier') }}
+{%- set limits = identity_name_limits() %}
+{%- set named -%}
+    not is_wage and birth_date is not null and given is not null and surname is not null
+{%- endset %}
+with counted as (
+    select
+        name,
+        cast(count(*) as integer) as date_count
+    from (
+        select distinct
+            hash(given, surname) as name,
+            birth_date
+        from {{ ref('int_linkage__key') }}
+        where
+            not is_gone and {{ named }}
+            {%- if is_incremental() %}
+            and hash(given, surname) in (
+                select hash(given, surname) from {{ ref('int_linkage__key') }} where (is_new or is_gone) and {{ named }}
+            )
+            {%- endif %}
+    ) as known_date
+    group by name
+    -- Names below every limit need no row.
+    having count(*) > {{ limits | min if limits else 2147483647 }}
+)
+
+{%- if is_incremental() %},
+
+touched as (
+    select distinct hash(given, surname) as name
+    from {{ ref('int_linkage__key') }}
+    where (is_new or is_gone) and {{ named }}
+)
+
+select
+    touched.name,
+    coalesce(counted.date_count, 0) as date_count,
+    coalesce(before.date_count, 0) as was_count
+from touched
+left join counted on touched.name = counted.name
+left join {{ this }} as before on touched.name = before.name
+where counted.name is not null or before.name is not null
+{%- else %}
+
+select
+    name,
+    date_count,
+    date_count as was_count
+from counted
+{%- endif %}

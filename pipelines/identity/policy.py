@@ -1,0 +1,92 @@
+"""The identity steward's numbers, as they are in force on the day of a build.
+
+Belongs here: reading seeds/policy/identity_parameter.csv and the weights of seeds/policy/match_tier.csv. Does not
+belong here: what the numbers do (partition.py, ids.py, the steward's queue).
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+
+from pipelines.errors import P20wError
+
+
+@dataclass(frozen=True)
+class IdentityPolicy:
+    """Weights are bits (log2 of how much likelier the evidence is for one person than for two).
+
+    merge_weight, keep_weight: mean bits from which two groups become one person, and down to which one person stays
+    one. edge_weight: bits of a scored pair from which its records are solved together. kin_weight: bits, at most, of
+    a pair that no tier ties and that looks like kin. review_weight: from which a steward may be asked.
+    score_kept_weight: below it a scored pair is forgotten. block_limit: records of which all pairs are compared.
+    queue_share: items per record. defer_days: days.
+    """
+
+    merge_weight: float
+    keep_weight: float
+    edge_weight: float
+    kin_weight: float
+    review_weight: float
+    score_kept_weight: float
+    block_limit: int
+    queue_share: float
+    defer_days: int
+
+    @property
+    def kept_edge_weight(self) -> float:
+        """Bits down to which a scored pair holds a person together that it made: as much lower as a mean may be."""
+        return self.edge_weight - (self.merge_weight - self.keep_weight)
+
+
+def load_policy(path: Path, as_of: date) -> IdentityPolicy:
+    """The parameters in force on `as_of`: for each the row with the newest effective_date not after it.
+
+    Raises P20wError that names the file, the row and the parameter for one that is unknown, missing or no number.
+    """
+    kinds = {field.name: field.type for field in fields(IdentityPolicy)}
+    chosen: dict[str, tuple[str, float]] = {}
+    with path.open(newline="", encoding="utf-8") as handle:
+        for line, row in enumerate(csv.DictReader(handle), start=2):
+            name, since = row["parameter"], row["effective_date"]
+            if name not in kinds:
+                raise P20wError(f"{path.name}, row {line}: '{name}' is no identity parameter. Correct the spelling.")
+            try:
+                value = float(row["value"])
+                date.fromisoformat(since)
+            except ValueError:
+                raise P20wError(
+                    f"{path.name}, row {line}: '{name}' must have a number and a date like 2026-07-01, not "
+                    f"'{row['value']}' and '{since}'."
+                ) from None
+            if since <= as_of.isoformat() and (name not in chosen or chosen[name][0] < since):
+                chosen[name] = (since, value)
+    missing = sorted(set(kinds) - set(chosen))
+    if missing:
+        raise P20wError(f"{path.name}: no value in force on {as_of} for {', '.join(missing)}. Add the row.")
+    policy = IdentityPolicy(
+        **{name: int(value) if kinds[name] == "int" else value for name, (_, value) in chosen.items()}
+    )
+    if policy.keep_weight > policy.merge_weight:
+        raise P20wError(
+            f"{path.name}: keep_weight ({policy.keep_weight:g}) is above merge_weight ({policy.merge_weight:g}): a "
+            "person would fall apart on the night after it was made. Lower it."
+        )
+    return policy
+
+
+def tier_weights(path: Path) -> dict[int, float]:
+    """Bits of each tier of the match policy. Raises P20wError for a tier without a number."""
+    weights = {}
+    with path.open(newline="", encoding="utf-8") as handle:
+        for line, row in enumerate(csv.DictReader(handle), start=2):
+            try:
+                weights[int(row["tier"])] = float(row["weight"])
+            except ValueError:
+                raise P20wError(
+                    f"{path.name}, row {line}: tier '{row['tier']}' has the weight '{row['weight']}'; both must be "
+                    "numbers."
+                ) from None
+    return weights

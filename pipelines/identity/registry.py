@@ -1,0 +1,243 @@
+"""The registry of people: append-only tables in the vault, and what of them may leave it.
+
+Belongs here: reading the history of some records, appending a night's links and events, the
+crosswalk as of any build, following redirects, and the files in `exchange/`. Does not belong here: who is who
+(partition.py) and which id a person gets (ids.py).
+
+Nothing is ever changed or deleted: of a record the link with the highest number holds, and an id once given resolves
+for ever.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from pipelines import planner
+from pipelines.identity.ids import Fold
+from pipelines.identity.keys import random_keys
+from pipelines.intake import views
+from pipelines.settings import Settings
+from schemas import collections
+
+
+def history_of(con: duckdb.DuckDBPyConnection, records: str) -> pl.DataFrame:
+    """Every link of the records of the relation `records` (record_key): record_key, person_key, link_number."""
+    return con.execute(
+        f"SELECT record_key, person_key, link_number FROM vault.person_link SEMI JOIN {records} USING (record_key)"
+        " ORDER BY link_number"
+    ).pl()
+
+
+def persons_of(con: duckdb.DuckDBPyConnection, history: pl.DataFrame) -> pl.DataFrame:
+    """person_key, age_rank of the persons in `history`; builds sort by time, so a smaller rank is older."""
+    con.register("known_person", history.select("person_key").unique().to_arrow())
+    try:
+        return con.execute(
+            "SELECT person_key, dense_rank() OVER (ORDER BY minted_build) AS age_rank FROM vault.person"
+            " SEMI JOIN known_person USING (person_key)"
+        ).pl()
+    finally:
+        con.unregister("known_person")
+
+
+def unused_keys(con: duckdb.DuckDBPyConnection, count: int) -> Sequence[int]:
+    """`count` random keys that no person has."""
+    while True:
+        drawn = random_keys(count)
+        con.register("drawn_key", {"person_key": drawn})
+        taken = con.execute("SELECT count(*) FROM vault.person SEMI JOIN drawn_key USING (person_key)").fetchone()[0]
+        con.unregister("drawn_key")
+        if not taken:  # one chance in billions of billions; then all are drawn again
+            return drawn.tolist()
+
+
+def append(con: duckdb.DuckDBPyConnection, build_id: str, folded: Fold, weights: pl.DataFrame) -> None:
+    """Append persons, links, events and redirects, in the caller's transaction. weights: record_key, weight (bits)."""
+    perturbation = np.frombuffer(os.urandom(len(folded.minted)), dtype=np.uint8).astype(np.int32)
+    frames = {
+        "new_person": pl.DataFrame(
+            {"person_key": folded.minted, "perturbation_key": perturbation},
+            schema={"person_key": pl.Int64, "perturbation_key": pl.Int32},
+        ),
+        "new_link": folded.links.join(weights, on="record_key", how="left", maintain_order="left").with_row_index(
+            "position"
+        ),
+        "new_event": folded.events,
+        "new_redirect": folded.redirects,
+    }
+    for name, frame in frames.items():
+        con.register(name, frame.to_arrow())
+    try:
+        start = con.execute("SELECT coalesce(max(link_number), 0) FROM vault.person_link").fetchone()[0]
+        con.execute("INSERT INTO vault.person SELECT person_key, perturbation_key, ? FROM new_person", [build_id])
+        con.execute(
+            "INSERT INTO vault.person_link SELECT record_key, person_key, rule, weight, ?, ? + 1 + position"
+            " FROM new_link",
+            [build_id, start],
+        )
+        con.execute(
+            "INSERT INTO vault.person_event SELECT ?, event, person_key, other_person_key, 'nightly', evidence"
+            " FROM new_event",
+            [build_id],
+        )
+        con.execute("INSERT INTO vault.person_redirect SELECT *, ? FROM new_redirect", [build_id])
+    finally:
+        for name in frames:
+            con.unregister(name)
+
+
+def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None:
+    """Let every id that a current record of the relation `records` bears stand for itself again.
+
+    A record that was away while its id was merged into another comes back with that id.
+    """
+    con.execute(
+        f"""
+        INSERT INTO vault.person_redirect
+        WITH borne AS (
+            SELECT DISTINCT person_key
+            FROM (
+                SELECT record_key, arg_max(person_key, link_number) AS person_key
+                FROM vault.person_link SEMI JOIN {records} USING (record_key) GROUP BY record_key
+            ) SEMI JOIN vault.staging.stg_identity__record USING (record_key)
+        ),
+        newest AS (
+            SELECT old_person_key, arg_max(person_key, rowid) AS person_key FROM vault.person_redirect GROUP BY 1
+        )
+        SELECT borne.person_key, borne.person_key, ?
+        FROM borne JOIN newest ON newest.old_person_key = borne.person_key
+        WHERE newest.person_key <> borne.person_key
+        ORDER BY 1
+        """,
+        [build_id],
+    )
+
+
+def crosswalk(con: duckdb.DuckDBPyConnection, build_id: str | None = None) -> pl.DataFrame:
+    """Who every record belonged to as of a build (today where none is given).
+
+    record_key, person_key, rule, weight (bits), valid_from_build, valid_to_build (the build that ended it, null while
+    it holds), in the order of record_key. A record that is not delivered any more keeps its last person.
+    """
+    until = "" if build_id is None else "WHERE valid_from_build <= $build_id"
+    return con.execute(
+        f"""
+        SELECT record_key, person_key, rule, weight, valid_from_build, valid_to_build
+        FROM (
+            SELECT *, lead(valid_from_build) OVER (PARTITION BY record_key ORDER BY link_number) AS valid_to_build
+            FROM vault.person_link
+        )
+        {until}
+        QUALIFY row_number() OVER (PARTITION BY record_key ORDER BY link_number DESC) = 1
+        ORDER BY record_key
+        """,
+        {} if build_id is None else {"build_id": build_id},
+    ).pl()
+
+
+def redirects(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """old_person_key, person_key, build_id: each id that is no longer in use and the one that stands for it today.
+
+    Of a chain of merges the end is told, so that a reader needs one step. An id that is in use again is not listed.
+    """
+    newest = con.execute(
+        "SELECT old_person_key, person_key, build_id FROM (SELECT *, row_number() OVER (PARTITION BY old_person_key"
+        " ORDER BY build_id DESC, rowid DESC) AS newest FROM vault.person_redirect)"
+        " WHERE newest = 1 AND old_person_key <> person_key ORDER BY old_person_key"
+    ).pl()
+    target = dict(newest.select("old_person_key", "person_key").iter_rows())
+    ends = []
+    for key in newest["person_key"]:
+        while key in target:
+            key = target[key]
+        ends.append(key)
+    return newest.with_columns(person_key=pl.Series(ends, dtype=pl.Int64))
+
+
+def export(con: duckdb.DuckDBPyConnection, settings: Settings, undetermined: pl.DataFrame) -> int:
+    """Write what the warehouse may know, keys only, sorted; returns the number of persons that hold a record.
+
+    undetermined: record_key, anchor_record_key, reason, as the partition tells it.
+    """
+    links = con.execute(
+        "SELECT record_key, arg_max(person_key, link_number) AS person_key, arg_max(rule, link_number) AS rule,"
+        " arg_max(valid_from_build, link_number) AS valid_from_build FROM vault.person_link GROUP BY record_key"
+    ).pl()
+    # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
+    sectors = con.execute(
+        "SELECT record_key, sector, ssn IS NOT NULL AS has_ssn FROM vault.staging.stg_identity__record"
+    ).pl()
+    bridge = (
+        links.join(sectors, on="record_key")
+        .select("record_key", "person_key", "sector", "rule", "has_ssn", "valid_from_build")
+        .sort("record_key")
+    )
+    write_exchange(bridge, settings.exchange / "brg_record_person.parquet")
+    write_exchange(
+        con.execute("SELECT person_key, perturbation_key FROM vault.person ORDER BY person_key").pl(),
+        settings.exchange / "person.parquet",
+    )
+    write_exchange(redirects(con), settings.exchange / "person_redirect.parquet")
+    person_of = bridge.select("record_key", "person_key")
+    write_exchange(
+        undetermined.join(person_of.rename({"person_key": "own"}), on="record_key")
+        .join(person_of, left_on="anchor_record_key", right_on="record_key")
+        .filter(pl.col("own") != pl.col("person_key"))
+        .select("record_key", candidate_person_key="person_key", reason="reason")
+        .unique()
+        .sort("record_key", "candidate_person_key", "reason"),
+        settings.exchange / "link_not_determined.parquet",
+    )
+    return bridge["person_key"].n_unique()
+
+
+def export_touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[int]:
+    """School years in which a person merged, split or moved since the last good build has a record: these are due.
+
+    Written to exchange/identity_touched_year.parquet (school_year, person_count). A person only minted touches no year
+    that its delivery did not touch.
+    """
+    last = planner.last_good(settings)
+    changed = con.execute(
+        "SELECT person_key, other_person_key FROM vault.person_event WHERE event <> 'mint' AND build_id > ?",
+        [last["build_id"] if last else ""],
+    ).pl()
+    persons = pl.concat([changed["person_key"], changed["other_person_key"]]).drop_nulls().unique().sort()
+    years = pl.DataFrame(schema={"school_year": pl.Int32, "person_count": pl.Int64})
+    if len(persons):
+        files = [
+            str(path)
+            for name, paths in views.active_files(settings).items()
+            if "record_key" in dict(collections()[name].accepted_columns())
+            for path in paths
+        ]
+        con.register("changed_person", persons.to_frame("person_key").to_arrow())
+        years = con.execute(
+            """
+            SELECT CAST(school_year AS INTEGER) AS school_year, count(DISTINCT person_key) AS person_count
+            FROM read_parquet(?, union_by_name = true)
+            JOIN (SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY 1)
+                USING (record_key)
+            SEMI JOIN changed_person USING (person_key)
+            WHERE school_year IS NOT NULL
+            GROUP BY 1 ORDER BY 1
+            """,
+            [files],
+        ).pl()
+        con.unregister("changed_person")
+    write_exchange(years, settings.exchange / "identity_touched_year.parquet")
+    return years["school_year"].to_list()
+
+
+def write_exchange(frame: pl.DataFrame, path: Path) -> None:
+    """Write Parquet under a temporary name and rename it, so that a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}")
+    frame.write_parquet(partial)
+    os.replace(partial, path)
