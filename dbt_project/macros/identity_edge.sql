@@ -84,9 +84,9 @@
     {{ return(limits | sort) }}
 {% endmacro %}
 
-{#- The first tier that a pair passes, or null. -#}
-{% macro identity_first_tier(tiers, text) -%}
-    {%- set guards = identity_guards(text) -%}
+{#- The first tier that a pair passes, or null; `text` and `unread` as in identity_guards. -#}
+{% macro identity_first_tier(tiers, text=false, unread=false) -%}
+    {%- set guards = identity_guards(text, unread) -%}
     case
         {%- for tier in tiers %}
         when
@@ -111,16 +111,17 @@
   groups are found with the number of the group alone, and only columns that a tier of this key compares are gathered.
 -#}
 {% macro identity_key_pairs(number, key, tiers) -%}
-    {%- set limited = tiers | selectattr('name_limit') | list | length > 0 -%}
     {%- set asked = identity_first_tier(tiers, key.text) ~ (identity_plain() if key.text) ~ ' a.is_wage a.is_bare' -%}
+    {%- set limited = 'a.name_count' in asked -%}
+    {%- set dated = 'a.birth_date_count' in asked -%}
     {%- set numbers = [] -%}
-    {%- for column in ['sector', 'is_wage', 'is_bare', 'student_id', 'local_id', 'ssn', 'given', 'surname', 'birth_date',
+    {%- for column in ['sector', 'is_wage', 'is_bare', 'student_id', 'ssn', 'given', 'surname', 'birth_date',
         'birth_month', 'postal_code', 'middle_name', 'middle_initial', 'sex_code', 'name_suffix'] -%}
-        {%- if 'a.' ~ column in asked or column in key.columns -%}
+        {%- if modules.re.search('\\ba\\.' ~ column ~ '\\b', asked) -%}
             {%- do numbers.append(column) -%}
         {%- endif -%}
     {%- endfor -%}
-    {{ key.name }}_member as not materialized (
+    {{ key.name }}_member as {{ 'materialized' if is_incremental() else 'not materialized' }} (
         select
             *,
             {{ identity_key_unit(key) }} as unit
@@ -137,8 +138,11 @@
     {{ key.name }}_group as (
         select
             unit,
-            count(*) as record_count,
-            {{ 'count(distinct birth_date)' if key.name == 'name_month' else '0' }} as birth_date_count
+            cast(count(*) as integer) as record_count
+            {%- if dated %},
+            -- Whether there are two is all that is asked.
+            case when min(birth_date) <> max(birth_date) then 2 else 1 end as birth_date_count
+            {%- endif %}
         from {{ key.name }}_member
         group by unit
         having count(*) between 2 and {{ tiers | map(attribute='cap') | max }}{% if key.having %} and {{ key.having }}{% endif %}
@@ -151,10 +155,12 @@
             {%- for column in numbers %}
             member.{{ column }},
             {%- endfor %}
-            key_group.record_count,
+            key_group.record_count
+            {%- if dated %},
             key_group.birth_date_count
+            {%- endif %}
             {%- if limited %},
-            coalesce(known_name.date_count, 0) as name_count
+            member.name_count
             {%- endif %}
             {%- if key.twins %},
             -- Two numbers of one issuer with two given names under one surname and birth date: twins are known here.
@@ -166,12 +172,19 @@
                 and middle_initial is not null)
             is true as is_twin
             {%- endif %}
-        from {{ key.name }}_member as member
+        from
+            {%- if limited %} (
+                -- Before the groups: the names with a limit are few, the rows of all groups are not.
+                select
+                    named.*,
+                    coalesce(known_name.date_count, 0) as name_count
+                from {{ key.name }}_member as named
+                left join {{ ref('int_linkage__name') }} as known_name
+                    on hash(named.given, named.surname) = known_name.name
+            )
+            {%- else %} {{ key.name }}_member
+            {%- endif %} as member
         inner join {{ key.name }}_group as key_group on member.unit = key_group.unit
-        {%- if limited %}
-        left join {{ ref('int_linkage__name') }} as known_name
-            on hash(member.given, member.surname) = known_name.name
-        {%- endif %}
         {%- if key.twins %}
         window
             same_zip as (partition by member.unit, postal_code),
@@ -189,16 +202,16 @@
                 case when a.is_wage = b.is_wage then a.is_bare else a.is_wage end as a_follows,
                 cast({{ identity_first_tier(tiers, false) }} as smallint) as tier,
                 -- The numbers decide where reading the names could find nothing better; names are read for the others.
-                {{ 'not ' ~ identity_plain() if key.text else 'false' }} as is_read
+                {%- if key.text %}
+                not {{ identity_plain() }}
+                and {{ identity_first_tier(tiers, unread=true) }} is not null as is_read
+                {%- else %}
+                false as is_read
+                {%- endif %}
             from {{ key.name }}_gathered as a
-            inner join {{ key.name }}_gathered as b
-                on
-                    a.unit = b.unit
-                    and a.record_key < b.record_key
-                    -- Two texts could share a number; the parts of the key are compared once more.
-                    {%- for column in key.columns if '%' not in column and '//' not in column %}
-                    and a.{{ column }} = b.{{ column }}
-                    {%- endfor %}
+            -- A number of 64 bits stands for the key: with ten million records, the chance that two keys anywhere share
+            -- one is below one in ten thousand, and such a pair would still have to pass a guard.
+            inner join {{ key.name }}_gathered as b on a.unit = b.unit and a.record_key < b.record_key
         ) as {{ key.name }}_met
         where is_read or tier is not null
     )

@@ -4,8 +4,9 @@
 
   With `text`, names are compared as text too (rows a_text and b_text of stg_identity__record): prefixes, initials and
   spelling. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
+  With `unread`, every name agrees: what fails even so need not be read.
 -#}
-{% macro identity_guards(text=false) %}
+{% macro identity_guards(text=false, unread=false) %}
     {#- A generation is no slip of the pen: a son may be born on his father's birthday. -#}
     {%- set near_birth -%}
         (year(a.birth_date) = year(b.birth_date))::integer
@@ -19,6 +20,7 @@
         and day(a.birth_date) = month(b.birth_date)
     {%- endset -%}
     {%- set given -%}
+        {%- if unread %}true{% else %}
         (
             a.given = b.given
             {%- if text %}
@@ -36,8 +38,10 @@
             or jaro_winkler_similarity(a_text.given_name, b_text.given_name) >= 0.9
             {%- endif %}
         )
+        {%- endif %}
     {%- endset -%}
     {%- set surname -%}
+        {%- if unread %}true{% else %}
         (
             a.surname = b.surname
             {%- if text %}
@@ -49,12 +53,15 @@
             or jaro_winkler_similarity(a_text.surname, b_text.surname) >= 0.92
             {%- endif %}
         )
+        {%- endif %}
     {%- endset -%}
     {%- set nameless -%}
+        {%- if unread %}true{% else %}
         a.is_bare or b.is_bare
         {%- if text %}
         or (a_text.given_name is null and a_text.surname is null)
         or (b_text.given_name is null and b_text.surname is null)
+        {%- endif %}
         {%- endif %}
     {%- endset -%}
     {%- set born -%}

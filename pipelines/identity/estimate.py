@@ -15,6 +15,7 @@ import math
 import duckdb
 import polars as pl
 
+from pipelines.identity import student_group
 from pipelines.identity.policy import tier_weights
 from pipelines.settings import Settings
 
@@ -296,10 +297,8 @@ def draw_sample(con: duckdb.DuckDBPyConnection, settings: Settings, size: int, b
     Each stratum gives by the square root of its size, at least two where it has them: rare rules and small groups are
     judged too. The same build gives the same sample.
     """
-    from pipelines.identity.measure import person_groups
-
     weights = tier_weights(settings.seeds / "policy" / "match_tier.csv")
-    groups = person_groups(settings, _present(con)).select("person_key", group="race_ethnicity_2007")
+    groups = student_group.person_groups(settings, _present(con)).select("person_key", group="race_ethnicity_2007")
     con.register("tier_weight", pl.DataFrame({"tier": list(weights), "weight": list(weights.values())}).to_arrow())
     con.register("person_group", groups.to_arrow())
     try:

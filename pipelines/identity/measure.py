@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import csv
 from datetime import date
-from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 from scipy.sparse import coo_array
@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pipelines.identity import estimate, wages
 from pipelines.identity.registry import write_exchange
+from pipelines.identity.student_group import BREAKDOWNS, NOT_REPORTED, person_groups, used_years
 from pipelines.identity.vault import open_vault
 from pipelines.quality import check_result
 from pipelines.settings import Settings
@@ -53,18 +54,7 @@ GROUP_QUALITY = {
 RATES = ("precision", "recall_linkable")  # judged by sector pair, where the truth is known
 WORST_GROUP = "recall_worst_group"  # the smallest recall_linkable of any student group
 # Breakdowns by which links are judged; the other ones are crossings of these, or of too few people.
-BREAKDOWNS = (
-    "gender",
-    "race_ethnicity_2007",
-    "disability",
-    "english_learner",
-    "economic_disadvantage",
-    "homeless",
-    "migrant",
-)
-NOT_REPORTED = "not_reported"
 COUNTED = ("is_linkable", "is_linked", "is_waiting")
-EDUCATION = ("early_childhood", "k12", "postsecondary")  # a student's group is what these say of their years
 
 
 def measure_links(settings: Settings, build_id: str) -> pl.DataFrame:
@@ -205,7 +195,7 @@ def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame
     """
     from pipelines.intake.views import active_files
 
-    used = _used(active_files(settings), bridge)
+    used = used_years(active_files(settings), bridge)
     groups, profiles = _profiles(person_groups(settings, bridge.select("record_key", "person_key"), used))
     frames = [_by_group(_people(settings, used, bridge, groups), profiles, ["numerator", "denominator"])]
     first_year = used.group_by("record_key").agg(pl.col("school_year").min())
@@ -255,38 +245,6 @@ def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame
     )
 
 
-def person_groups(settings: Settings, links: pl.DataFrame, used: pl.DataFrame | None = None) -> pl.DataFrame:
-    """person_key and one column a breakdown of BREAKDOWNS: the last known student groups of the persons of `links`
-    (record_key, person_key) by seeds/policy/group_membership.csv. Persons without a K-12 record have no row.
-
-    used: what `_used` gives, where it is at hand.
-    """
-    from pipelines.intake.views import active_files
-    from pipelines.quality.recompute.group import STATED, groups
-    from pipelines.quality.recompute.source import Deliveries
-
-    links = links.select(pl.col("record_key", "person_key").cast(pl.Int64))
-    used = _used(active_files(settings), links) if used is None else used
-    used = used.join(links, on="record_key")
-    school = used.filter(pl.col("sector") == "k12").select("person_key").unique()
-    years = (
-        used.filter(pl.col("sector").is_in(EDUCATION))
-        .select("person_key", "school_year")
-        .unique()
-        .join(school, on="person_key", how="semi")
-    )
-    deliveries = Deliveries.active(settings, links)
-    stated = [name for name in BREAKDOWNS if name in STATED]
-    status = [name for name in BREAKDOWNS if name not in STATED]
-    # What was stated last is known in the last year; of a status the last year that says anything counts.
-    newest = years.group_by("person_key").agg(group_year=pl.col("school_year").max())
-    said = groups(deliveries, newest, years.clear().with_columns(group_year="school_year"), set(stated))
-    evidence = years.with_columns(group_year="school_year")
-    found = groups(deliveries, evidence.select("person_key", "group_year"), evidence, set(status)).sort("group_year")
-    last = found.group_by("person_key").agg(pl.col(status).drop_nulls().last())
-    return said.join(last, on="person_key").select("person_key", pl.col(BREAKDOWNS).fill_null(NOT_REPORTED))
-
-
 def measure_policy(settings: Settings) -> dict[str, float]:
     """Parameter -> number of seeds/policy/link_measure.csv, the newest row in force today."""
     chosen: dict[str, tuple[str, float]] = {}
@@ -296,19 +254,6 @@ def measure_policy(settings: Settings) -> dict[str, float]:
             if since <= date.today().isoformat() and since >= chosen.get(row["parameter"], ("", 0.0))[0]:
                 chosen[row["parameter"]] = (since, float(row["value"]))
     return {name: value for name, (_, value) in chosen.items()}
-
-
-def _used(files: dict[str, list[Path]], links: pl.DataFrame) -> pl.DataFrame:
-    """record_key, sector, school_year: the years in which the deliveries in use name a record."""
-    frames = []
-    for collection, paths in sorted(files.items()):
-        present = pl.read_parquet_schema(paths[0])
-        if "record_key" in present and "school_year" in present:
-            rows = pl.scan_parquet(paths).select("record_key", pl.col("school_year").cast(pl.Int32)).drop_nulls()
-            frames.append(rows.unique().collect().with_columns(sector=pl.lit(collection.split("__")[0])))
-    if not frames:
-        return pl.DataFrame(schema={"record_key": pl.Int64, "school_year": pl.Int32, "sector": pl.String})
-    return pl.concat(frames).unique().join(links.select("record_key"), on="record_key", how="semi")
 
 
 def _profiles(groups: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -540,28 +485,31 @@ def _truth_units(settings: Settings, bridge: pl.DataFrame) -> pl.DataFrame | Non
         .agg(pl.col("file_name").first(), files=pl.len())
         .filter(pl.col("files") == 1)
     )
-    frames = []
-    for path in sorted(settings.accepted.glob("*/*.parquet")):
-        if path.name == "_empty.parquet" or "record_key" not in pl.read_parquet_schema(path):
-            continue
-        frames.append(
-            pl.read_parquet(
-                path, columns=["record_key", "submitter", "package", "period", "delivery_id", "source_row"]
-            ).with_columns(collection=pl.lit(path.parent.name))
-        )
-    if not frames:
+    paths = [
+        str(path)
+        for path in sorted(settings.accepted.glob("*/*.parquet"))
+        if path.name != "_empty.parquet" and "record_key" in pl.read_parquet_schema(path)
+    ]
+    if not paths:
         return None
-    place = ["submitter", "package", "period", "file_name", "source_row"]
-    truth = pl.read_parquet(truth_file)
-    if "linkable_group" not in truth.columns:
-        truth = truth.with_columns(linkable_group=pl.col("true_person_id"))
-    joined = (
-        pl.concat(frames)
-        .join(files, on=["delivery_id", "collection"])
-        .join(truth.select(*place, "true_person_id", "linkable_group"), on=place)
-        .select("record_key", "true_person_id", "linkable_group")
-        .unique()
-    )
+    settings.work.mkdir(parents=True, exist_ok=True)
+    # Ten million rows of a large state: joined where they may spill.
+    with duckdb.connect(config={"memory_limit": "2GB", "threads": "2", "temp_directory": str(settings.work)}) as con:
+        con.register("file", files.to_arrow())
+        there = [name for name, *_ in con.execute("DESCRIBE FROM read_parquet(?)", [str(truth_file)]).fetchall()]
+        group = "linkable_group" if "linkable_group" in there else "true_person_id"
+        joined = con.execute(
+            f"""
+            SELECT DISTINCT accepted.record_key, truth.true_person_id, truth.{group} AS linkable_group
+            FROM read_parquet(?, filename = true, union_by_name = true) AS accepted
+            JOIN file ON file.delivery_id = accepted.delivery_id
+                AND file.collection = parse_filename(parse_dirpath(accepted.filename))
+            JOIN read_parquet(?) AS truth ON truth.submitter = accepted.submitter
+                AND truth.package = accepted.package AND truth.period = accepted.period
+                AND truth.file_name = file.file_name AND truth.source_row = accepted.source_row
+            """,
+            [paths, str(truth_file)],
+        ).pl()
     # A record delivered in several contexts keeps the smallest group: its identifiers are the same in all of them.
     units = joined.group_by("record_key", "true_person_id").agg(pl.col("linkable_group").min())
     units = units.join(bridge.select("record_key", "person_key", "sector"), on="record_key")

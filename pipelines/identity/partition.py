@@ -79,7 +79,7 @@ def partition(
 ) -> Partition:
     """Group records into persons.
 
-    records: record_key, sector, ssn, student_id_state, birth_date, given_root (nulls allowed), one row per record.
+    records: record_key, sector and FACTS (nulls allowed), one row per record.
     pairs: record_key_a, record_key_b, tier, rule, joins ('link' or 'attach'), follower. scores: WEIGHED, pairs that no
     tier names. verdicts: record_key_a, record_key_b, verdict, the newest per pair. refused: record_key,
     anchor_record_key: a wage record and a record with its SSN whose names do not agree. weigh: bits of any pairs;
@@ -211,7 +211,7 @@ def _evidence(
 
 
 def _believable(scores: pl.DataFrame | None, records: pl.DataFrame) -> pl.DataFrame | None:
-    """The scored pairs that no fact speaks against: what agrees between kin ties nobody, whatever it weighs."""
+    """The scored pairs that may tie: not by a name alone, not between kin, not where a fact speaks against it."""
     if scores is None:
         return None
     facts = records.select("record_key", *FACTS, is_confirmed=pl.lit(False))
@@ -219,7 +219,10 @@ def _believable(scores: pl.DataFrame | None, records: pl.DataFrame) -> pl.DataFr
     for end in "ab":
         own = facts.rename({name: f"{name}_{end}" for name in facts.columns})
         both = both.join(own, on=f"record_key_{end}", maintain_order="left")
-    against = (_contradiction(both) != "") | (_like_kin(both) != "")
+    beside = pl.any_horizontal(
+        *(pl.col(f"{name}_a").is_not_null() & pl.col(f"{name}_b").is_not_null() for name in BESIDE_A_NAME)
+    )
+    against = (_contradiction(both) != "") | (_like_kin(both) != "") | ~both.select(beside).to_series()
     return both.filter(~against).select(scores.columns)
 
 
@@ -227,9 +230,17 @@ def _bits(tier_weight: dict[int, float]) -> pl.Expr:
     return pl.col("tier").cast(pl.Int64).replace_strict(tier_weight, default=None, return_dtype=pl.Float64)
 
 
+def positions(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where `wanted` stand in the sorted `keys`; looked up in order, which is four times cheaper at ten million."""
+    order = np.argsort(wanted)
+    found = np.empty(len(wanted), dtype=np.int64)
+    found[order] = np.searchsorted(keys, wanted[order])
+    return found
+
+
 def _placed(keys: np.ndarray, frame: pl.DataFrame) -> pl.DataFrame:
     """The rows whose two records are present, with a and b, their positions in `keys`."""
-    place = {name: np.searchsorted(keys, frame[f"record_key_{name}"].to_numpy()) for name in "ab"}
+    place = {name: positions(keys, frame[f"record_key_{name}"].to_numpy()) for name in "ab"}
     there = np.ones(frame.height, dtype=bool)
     for name, found in place.items():
         inside = np.minimum(found, max(len(keys) - 1, 0))
@@ -370,7 +381,9 @@ def _confirmed(facts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-FACTS = ("ssn", "student_id_state", "birth_date", "given_root")
+FACTS = ("ssn", "student_id_state", "birth_date", "given_root", "birth_month", "postal_code")
+# What two records must both have, any of it, beside a name: a name alone, however rare, makes nobody one person.
+BESIDE_A_NAME = ("ssn", "student_id_state", "birth_month", "postal_code")
 
 
 def _far_ssns(every: pl.DataFrame) -> pl.Series:

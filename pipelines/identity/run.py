@@ -23,7 +23,7 @@ from pipelines import planner
 from pipelines.identity import registry
 from pipelines.identity.ids import Fold, fold, hold
 from pipelines.identity.keys import export_organization_keys
-from pipelines.identity.partition import CONFLICT, MEMBER, UNDETERMINED, Partition, partition
+from pipelines.identity.partition import CONFLICT, FACTS, MEMBER, UNDETERMINED, Partition, partition
 from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
 from pipelines.identity.score import load_model, score_left, weigh
 from pipelines.identity.steward.queue import refresh_queue
@@ -196,7 +196,7 @@ def _solve(
 ) -> Partition:
     """The partition of the affected records."""
     records = con.execute(
-        "SELECT record_key, sector, ssn, student_id_state, birth_date, given_root"
+        f"SELECT record_key, sector, {', '.join(FACTS)}"
         " FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
     ).pl()
     within = "record_key_a IN (SELECT record_key FROM affected)"

@@ -54,7 +54,7 @@ select
     cast(postal_code as integer) as postal_code,
     case when length(middle_name) > 1 then hash(middle_name) end as middle_name,
     unicode(middle_initial) as middle_initial,
-    sex_code,
+    unicode(sex_code) as sex_code,
     {{ identity_hash('name_suffix') }} as name_suffix,
     false as is_gone,
     {{ 'true' if is_incremental() else 'false' }} as is_new

@@ -7,30 +7,40 @@
 ) }}
 -- The more birth dates are known under a full name, the less an agreement on it proves: tiers have a limit.
 -- depends_on: {{ ref('match_tier') }}
-{%- set limits = identity_name_limits() %}
+{%- set fewest = identity_name_limits() | first | default(2147483647) %}
 {%- set named -%}
     not is_wage and birth_date is not null and given is not null and surname is not null
 {%- endset %}
-with counted as (
+with named as not materialized (
+    select
+        hash(given, surname) as name,
+        birth_date
+    from {{ ref('int_linkage__key') }}
+    where
+        not is_gone and {{ named }}
+        {%- if is_incremental() %}
+        and hash(given, surname) in (
+            select hash(given, surname) from {{ ref('int_linkage__key') }} where (is_new or is_gone) and {{ named }}
+        )
+        {%- endif %}
+),
+
+-- Names below every limit need no row; most have too few records to count their dates.
+frequent as (
+    select name
+    from named
+    group by name
+    having count(*) > {{ fewest }}
+),
+
+counted as (
     select
         name,
-        cast(count(*) as integer) as date_count
-    from (
-        select distinct
-            hash(given, surname) as name,
-            birth_date
-        from {{ ref('int_linkage__key') }}
-        where
-            not is_gone and {{ named }}
-            {%- if is_incremental() %}
-            and hash(given, surname) in (
-                select hash(given, surname) from {{ ref('int_linkage__key') }} where (is_new or is_gone) and {{ named }}
-            )
-            {%- endif %}
-    ) as known_date
+        cast(count(distinct birth_date) as integer) as date_count
+    from named
+    where name in (select name from frequent)
     group by name
-    -- Names below every limit need no row.
-    having count(*) > {{ limits | min if limits else 2147483647 }}
+    having count(distinct birth_date) > {{ fewest }}
 )
 
 {%- if is_incremental() %},

@@ -36,13 +36,12 @@ def group(
     tie_weight: float,
     absent_weight: float,
     only_once: np.ndarray | None = None,
-    lone_weight: float = 0.0,
 ) -> np.ndarray:
     """Group of each node, as the smallest node in it. Shape (count,).
 
     a, b: nodes of each pair (0-based, a < b), each pair once; weight: bits; said: how many values were compared. Pairs
     that are not given weigh `absent_weight`, as if one value had been compared. only_once: (count,) class of each node
-    or -1; a group holds at most one node of a class. lone_weight: see average_linkage.
+    or -1; a group holds at most one node of a class.
     """
     tied = (weight >= tie_weight) & (said > 0)
     label = components(count, a[tied], b[tied])
@@ -57,7 +56,7 @@ def group(
     ends = np.r_[begins[1:], len(of)]
     least = np.minimum.reduceat(np.where(said[inside] > 0, weight[inside], join_weight), begins)
     nodes = size[of[begins]]
-    whole = (least >= join_weight + lone_weight) & (ends - begins == nodes * (nodes - 1) // 2)
+    whole = (least >= join_weight) & (ends - begins == nodes * (nodes - 1) // 2)
     if only_once is not None:
         clashes = (only_once[a[inside]] == only_once[b[inside]]) & (only_once[a[inside]] >= 0)
         whole &= ~np.logical_or.reduceat(clashes, begins)
@@ -71,7 +70,7 @@ def group(
         pairs = inside[begin:end]
         ends_of, weighed = (zip(x[pairs].tolist(), y[pairs].tolist(), strict=True) for x, y in ((a, b), (weight, said)))
         edges = dict(zip(ends_of, weighed, strict=True))
-        for members in average_linkage(edges, join_weight, absent_weight, only_once, lone_weight):
+        for members in average_linkage(edges, join_weight, absent_weight, only_once):
             found[members] = min(members)
     return found
 
@@ -81,12 +80,10 @@ def average_linkage(
     join_weight: float,
     absent_weight: float,
     only_once: np.ndarray | None = None,
-    lone_weight: float = 0.0,
 ) -> Iterable[list[int]]:
     """Divide the nodes of `edges` into groups; among equal means the pair with the smallest nodes joins first.
 
-    edges: two nodes -> the weight of the pair in bits, and how many values were compared. lone_weight: bits above
-    join_weight that two records need to join; n pairs between two groups vouch for each other and need an n-th of it.
+    edges: two nodes -> the weight of the pair in bits, and how many values were compared.
     """
     members = {node: [node] for edge in edges for node in edge}
     classes = {
@@ -110,8 +107,6 @@ def average_linkage(
         if -negative < join_weight:
             break
         if age.get(x) != age_x or age.get(y) != age_y or classes[x] & classes[y]:
-            continue
-        if -negative < join_weight + lone_weight / (len(members[x]) * len(members[y])):
             continue
         # The group keeps the name of its smallest node, so that ties are broken by nodes alone.
         members[x] += members.pop(y)

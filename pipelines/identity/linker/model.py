@@ -218,14 +218,8 @@ def train(
     # Where records carry numbers, that none agrees says more.
     table = "with_numbers" if NUMBERS & set(used) else "without_numbers"
     twin_bits = (parameter[f"twin_recurs_{table}"], parameter[f"twin_once_{table}"])
-    return Model(
-        used,
-        dict(zip(used, m, strict=True)),
-        dict(zip(used, u, strict=True)),
-        match_share,
-        twin_bits,
-        parameter["relative"],
-    )
+    m, u = (dict(zip(used, shares, strict=True)) for shares in (m, u))
+    return Model(used, m, u, match_share, twin_bits, parameter[f"relative_{table}"])
 
 
 def _shares(levels: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:

@@ -176,7 +176,7 @@ def test_judgements_weigh_by_how_rarely_their_like_was_drawn(two_groups, setting
 
 @pytest.mark.parametrize("size", [6, 40])
 def test_a_clerical_sample_weighs_up_to_all_pairs_and_is_the_same_again(two_groups, settings, monkeypatch, size):
-    from pipelines.identity import measure
+    from pipelines.identity import student_group
 
     con, units = two_groups
     con.execute("CREATE TABLE person_link (record_key BIGINT, person_key BIGINT, link_number BIGINT)")
@@ -190,7 +190,7 @@ def test_a_clerical_sample_weighs_up_to_all_pairs_and_is_the_same_again(two_grou
     groups = pl.DataFrame(
         {"person_key": [*range(10), *range(100, 110)], "race_ethnicity_2007": ["white"] * 10 + ["hispanic"] * 10}
     )
-    monkeypatch.setattr(measure, "person_groups", lambda *_: groups)
+    monkeypatch.setattr(student_group, "person_groups", lambda *_: groups)
     drawn = draw_sample(con, settings, size, "20261121T000000-aaaa")
     weights = drawn.group_by("is_linked").agg((1 / pl.col("inclusion_probability")).sum())
     assert dict(weights.iter_rows()) == {True: pytest.approx(20), False: pytest.approx(1)}

@@ -115,7 +115,7 @@ class Home:
         initial = given and given[0]
         month = born and f"{born:%Y-%m}"
         return (key, sector, None, None, student_id, ssn, given, given, initial, given, None, None, "LUND", "LUND",
-                ["LUND"], None, born, month, None, None, False)  # fmt: skip
+                ["LUND"], None, born, month, None, "20001", False)  # fmt: skip
 
     def judge(self, verdicts):
         """Append a steward's verdicts: a, b, verdict; each is later than those before."""

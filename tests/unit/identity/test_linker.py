@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipelines.errors import P20wError
-from pipelines.identity.linker import candidate, model
+from pipelines.identity.linker import candidate, model, run
 from pipelines.identity.linker.accuracy import accuracy
 from pipelines.identity.linker.columns import ROLES, ColumnMap, read_map
 from pipelines.identity.linker.group import average_linkage, group
@@ -300,16 +300,6 @@ def test_signs_that_differ_are_counted_place_by_place(one, other, most_one, most
         assert found is told
 
 
-def test_a_lone_pair_needs_more_than_the_mean_of_many():
-    lone = {"lone_weight": 4.0}
-    assert grouped(2, {(0, 1): 3.0}) == [0, 0]
-    assert grouped(2, {(0, 1): 3.0}, **lone) == [0, 1]
-    assert grouped(2, {(0, 1): 5.0}, **lone) == [0, 0]
-    inside = {(0, 1): 20.0, (2, 3): 20.0}
-    assert grouped(4, inside | {(i, j): 1.5 for i in (0, 1) for j in (2, 3)}, **lone) == [0] * 4
-    assert grouped(4, inside | {(i, j): 0.5 for i in (0, 1) for j in (2, 3)}, **lone) == [0, 0, 2, 2]
-
-
 # --- groups ----------------------------------------------------------------------------------------------------------
 def grouped(count: int, edges: dict[tuple[int, int], float], said: dict | None = None, **more) -> list[int]:
     a, b = (np.array(ends, dtype=np.int64) for ends in zip(*edges, strict=True))
@@ -330,6 +320,27 @@ def test_one_strong_pair_between_two_groups_that_disagree_does_not_join_them():
     across = {(i, j): -15.0 for i in range(3) for j in range(3, 6)} | {(2, 3): 12.0}
     assert grouped(6, inside | across) == [0, 0, 0, 3, 3, 3]
     assert grouped(6, inside | {(i, j): 5.0 for i in range(3) for j in range(3, 6)}) == [0] * 6
+
+
+def test_names_alone_need_more_weight_where_they_would_make_too_many_wrong_pairs():
+    # Four pairs that only names tie at 0, 1, 2 and 6 bits above the joining weight, wrong with 1/2, 1/3, 1/5 and 1/65;
+    # and two records that an SSN ties. Of 5 pairs at most so many may be wrong.
+    a, b = np.array([0, 2, 4, 6, 8]), np.array([1, 3, 5, 7, 9])
+    weight, said = np.array([-2.0, -1.0, 0.0, 4.0, 30.0]), np.array([2.0, 2.0, 2.0, 2.0, 3.0])
+    found, records = np.repeat(np.arange(0, 10, 2), 2), np.ones(10, dtype=np.int64)
+
+    def bits(wrong: float, records: np.ndarray = records, said: np.ndarray = said) -> int:
+        parameter = {"join_weight": -2.0, "names_wrong_share": wrong / 5}
+        return run._names_weight(found, a, b, weight, said, records, parameter)
+
+    assert bits(1 / 2 + 1 / 3 + 1 / 5 + 1 / 65 + 0.001) == 0
+    assert bits(1 / 3 + 1 / 5 + 1 / 65 + 0.001) == 1
+    assert bits(1 / 5 + 1 / 65 + 0.001) == 2
+    assert bits(1 / 65 + 0.001) == 3
+    # Two records tied beforehand are pairs with the other: twice as many wrong, and one right pair more of six.
+    assert bits(1 / 65 + 0.001, records=np.array([1, 1, 1, 1, 1, 1, 2, 1, 1, 1])) == 7
+    # What more than names ties is not asked for more.
+    assert bits(0.0, said=np.full(5, 3.0)) == 0
 
 
 def test_a_weak_pair_inside_a_group_that_agrees_does_not_split_it():
@@ -425,6 +436,17 @@ def test_people_with_an_error_meet_twins_stay_apart_and_no_order_of_rows_changes
     rng.shuffle(rows)
     link_file(settings(), write(tmp_path / "b.csv", rows), tmp_path / "map.yml", tmp_path / "out_b.csv")
     assert (tmp_path / "out_a.csv").read_bytes() == (tmp_path / "out_b.csv").read_bytes()
+
+
+def test_father_and_son_of_one_name_at_one_place_stay_two_in_a_table_without_numbers(tmp_path):
+    rows = people(300, random.Random(4))
+    for person, born in ((9001, "1962-03-09"), (9002, "1990-11-24")):
+        alike = {"first": "BRAM", "last": "QUILLON", "born": born, "zip": "10001", "person": str(person)}
+        rows += [{"id": f"{person}-{i}"} | alike for i in range(2)]
+    (tmp_path / "map.yml").write_text(MAP)
+    found = link_file(settings(), write(tmp_path / "a.csv", rows), tmp_path / "map.yml", tmp_path / "out.csv").rows
+    cluster = dict(found.select("record_id", "cluster_id").iter_rows())
+    assert cluster["9001-0"] == cluster["9001-1"] != cluster["9002-0"] == cluster["9002-1"]
 
 
 def test_twins_whose_student_ids_are_neighbors_stay_two(tmp_path):

@@ -13,7 +13,7 @@ from pipelines.identity.policy import IdentityPolicy
 
 RECORD = {
     "record_key": pl.Int64, "sector": pl.String, "ssn": pl.String, "student_id_state": pl.String, "birth_date": pl.Date,
-    "given_root": pl.String,
+    "given_root": pl.String, "birth_month": pl.String, "postal_code": pl.String,
 }  # fmt: skip
 PAIR = {
     "record_key_a": pl.Int64, "record_key_b": pl.Int64, "tier": pl.Int64, "rule": pl.String, "joins": pl.String,
@@ -28,8 +28,8 @@ TIERS = {10: 30.0, 30: 30.0, 40: 14.0, 42: 9.0, 46: 9.0, 60: 12.0, 70: 12.0, 80:
 OLD, YOUNG = date(2001, 3, 4), date(2006, 11, 20)
 
 
-def record(key, sector="k12", ssn=None, student_id=None, born=None, given=None):
-    return (key, sector, ssn, student_id, born, given)
+def record(key, sector="k12", ssn=None, student_id=None, born=None, given=None, postal="20001"):
+    return (key, sector, ssn, student_id, born, given, None if born is None else f"{born:%Y-%m}", postal)
 
 
 def scored(*rows):
@@ -183,6 +183,13 @@ def test_two_given_names_with_two_numbers_are_kin_whatever_else_agrees():
     found = split(third, [link(2, 3, 40)], scores=scored((1, 3, 9.0)), weigh=weighing(bits))
     assert component(found) == component(found, "loose") == {1: 1, 2: 2, 3: 2}
     assert told(found) == [(1, 3, "probability", "two_numbers_and_given_names")]
+
+
+def test_a_name_alone_makes_nobody_one_person():
+    sure = {"scores": scored((1, 2, 30.0)), "weigh": weighing({(1, 2): 30.0})}
+    named = [record(1, given="ANN"), record(2, given="ANN", postal=None)]
+    assert component(split(named, [], **sure), "loose") == {1: 1, 2: 2}
+    assert component(split([record(1, given="ANN"), record(2, given="ANN")], [], **sure)) == {1: 1, 2: 1}
 
 
 def test_a_number_alone_does_not_make_a_parent_and_a_child_one():
