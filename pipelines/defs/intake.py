@@ -124,11 +124,11 @@ def night_plan() -> Iterator[dg.MaterializeResult]:
     with step("plan") as settings:
         run.finish_intake(settings, planner.current_build(settings))
         views.create_views(settings)
-        current = write_current(settings)
         plan = planner.plan(settings)
+        current = {"records": write_current(settings)} if plan.is_touched else {"state": f"kept: {plan.reason}"}
     yield dg.MaterializeResult(asset_key=PLAN, metadata={"touched": plan.is_touched, "reason": plan.reason})
     yield dg.MaterializeResult(asset_key=IDENTITY_RECORD)
-    yield dg.MaterializeResult(asset_key=CURRENT_RECORD, metadata={"records": current})
+    yield dg.MaterializeResult(asset_key=CURRENT_RECORD, metadata=current)
 
 
 @dg.multi_asset_check(
