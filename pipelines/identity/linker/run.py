@@ -226,11 +226,10 @@ def _names_weight(
     """
     inside = found[a] == found[b]
     a, b, weight, said = a[inside], b[inside], weight[inside], said[inside]
-    total, values, held = np.zeros(len(found)), np.zeros(len(found)), np.zeros(len(found), dtype=bool)
-    for end in (a, b):
-        np.add.at(total, end, weight * said)
-        np.add.at(values, end, said)
-        held[end[said > NAMES]] = True
+    ends, held = np.concatenate([a, b]), np.zeros(len(found), dtype=bool)
+    total = np.bincount(ends, weights=np.tile(weight * said, 2), minlength=len(found))
+    values = np.bincount(ends, weights=np.tile(said, 2), minlength=len(found))
+    held[ends[np.tile(said > NAMES, 2)]] = True
     mean = total / np.maximum(values, 1)
     above = np.minimum(np.where(held, np.inf, mean)[a], np.where(held, np.inf, mean)[b]) - parameter["join_weight"]
     pairs = records[a] * records[b]
@@ -247,11 +246,10 @@ def _estimated_precision(
 ) -> float:
     """Mean over records, each counted with the pairs that it is part of, of the probability that it belongs."""
     inside = found[a] == found[b]
-    total, values, pairs = np.zeros(len(found)), np.zeros(len(found)), np.zeros(len(found))
-    for end in (a[inside], b[inside]):
-        np.add.at(total, end, (weight * said)[inside])
-        np.add.at(values, end, said[inside])
-        np.add.at(pairs, end, 1)
+    ends = np.concatenate([a[inside], b[inside]])
+    total = np.bincount(ends, weights=np.tile((weight * said)[inside], 2), minlength=len(found))
+    values = np.bincount(ends, weights=np.tile(said[inside], 2), minlength=len(found))
+    pairs = np.bincount(ends, minlength=len(found))
     in_pairs = values > 0
     if not in_pairs.any():
         return 1.0
