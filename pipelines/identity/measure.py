@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 from datetime import date
 
-import duckdb
 import numpy as np
 import polars as pl
 from scipy.sparse import coo_array
@@ -486,30 +485,34 @@ def _truth_units(settings: Settings, bridge: pl.DataFrame) -> pl.DataFrame | Non
         .filter(pl.col("files") == 1)
     )
     paths = [
-        str(path)
+        path
         for path in sorted(settings.accepted.glob("*/*.parquet"))
         if path.name != "_empty.parquet" and "record_key" in pl.read_parquet_schema(path)
     ]
     if not paths:
         return None
-    settings.work.mkdir(parents=True, exist_ok=True)
-    # Ten million rows of a large state: joined where they may spill.
-    with duckdb.connect(config={"memory_limit": "2GB", "threads": "2", "temp_directory": str(settings.work)}) as con:
-        con.register("file", files.to_arrow())
-        there = [name for name, *_ in con.execute("DESCRIBE FROM read_parquet(?)", [str(truth_file)]).fetchall()]
-        group = "linkable_group" if "linkable_group" in there else "true_person_id"
-        joined = con.execute(
-            f"""
-            SELECT DISTINCT accepted.record_key, truth.true_person_id, truth.{group} AS linkable_group
-            FROM read_parquet(?, filename = true, union_by_name = true) AS accepted
-            JOIN file ON file.delivery_id = accepted.delivery_id
-                AND file.collection = parse_filename(parse_dirpath(accepted.filename))
-            JOIN read_parquet(?) AS truth ON truth.submitter = accepted.submitter
-                AND truth.package = accepted.package AND truth.period = accepted.period
-                AND truth.file_name = file.file_name AND truth.source_row = accepted.source_row
-            """,
-            [paths, str(truth_file)],
-        ).pl()
+    truth = pl.read_parquet(truth_file)
+    if "linkable_group" not in truth.columns:
+        truth = truth.with_columns(linkable_group=pl.col("true_person_id"))
+    place = ["submitter", "package", "period", "file_name"]
+    told = truth.select(*place, "source_row", "true_person_id", "linkable_group").partition_by(
+        place, as_dict=True, include_key=False
+    )
+    file_name = {(delivery, collection): name for delivery, collection, name, _ in files.iter_rows()}
+    # File by file, because a large state's rows do not fit side by side.
+    found = [
+        truth.clear().select(
+            record_key=pl.lit(0, pl.Int64), true_person_id="true_person_id", linkable_group="linkable_group"
+        )
+    ]
+    for path in paths:
+        rows = pl.read_parquet(path, columns=["record_key", "source_row", "submitter", "package", "period"])
+        of = (*rows.select("submitter", "package", "period").row(0), file_name.get((path.stem, path.parent.name)))
+        if of in told:
+            found.append(
+                rows.join(told[of], on="source_row").select("record_key", "true_person_id", "linkable_group").unique()
+            )
+    joined = pl.concat(found).unique()
     # A record delivered in several contexts keeps the smallest group: its identifiers are the same in all of them.
     units = joined.group_by("record_key", "true_person_id").agg(pl.col("linkable_group").min())
     units = units.join(bridge.select("record_key", "person_key", "sector"), on="record_key")
