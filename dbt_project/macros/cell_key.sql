@@ -8,6 +8,9 @@
                    nothing is ever shown without noise.
   cell_key_noise:  the join that finds the noise of one count; at most one row of the table fits.
   cell_key_count:  the perturbed count.
+  cell_key_shown:  the CTEs noisy and shown of a cube of counts of people: its rows of which exact and perturbed count
+                   reach the minimum, with noisy_count.
+  cell_key_share:  the share of a whole, in hundredths, half up; of whole numbers, so that no half is lost.
 -#}
 {% macro cell_key_policy() %}
 perturbation_row as (
@@ -54,4 +57,26 @@ left join perturbation_row as {{ alias }}
 
 {% macro cell_key_count(alias, count) -%}
     ({{ count }} + coalesce({{ alias }}.noise, 0))
+{%- endmacro %}
+
+{% macro cell_key_shown(cube) -%}
+noisy as (
+    select
+        cube.*,
+        cell_policy.minimum_count,
+        {{ cell_key_count('noise', 'cube.person_count') }} as noisy_count
+    from {{ cube }} as cube
+    cross join cell_policy
+    {{ cell_key_noise('noise', 'cube.person_count', 'cube.perturbation_sum') }}
+),
+
+shown as (
+    select *
+    from noisy
+    where person_count >= minimum_count and noisy_count >= minimum_count
+)
+{%- endmacro %}
+
+{% macro cell_key_share(part, whole) -%}
+    cast(floor((200 * {{ part }} + {{ whole }}) / (2 * {{ whole }})) / 100 as decimal(9, 6))
 {%- endmacro %}

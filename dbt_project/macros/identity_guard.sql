@@ -6,13 +6,21 @@
   spelling. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
   With `unread`, every name agrees: what fails even so need not be read.
 -#}
+{#- Years from which birth dates are a generation apart, read from the seed in the vault when a model is compiled. -#}
+{% macro identity_generation_years() %}
+    {%- if execute %}
+        {{ return(run_query("select value from " ~ policy_in_force('identity_parameter') ~ " as policy where parameter = 'generation_years'").rows[0][0]) }}
+    {%- endif %}
+    {{ return(0) }}
+{% endmacro %}
+
 {% macro identity_guards(text=false, unread=false) %}
     {#- A generation is no slip of the pen: a son may be born on his father's birthday. -#}
     {%- set near_birth -%}
         (year(a.birth_date) = year(b.birth_date))::integer
         + (month(a.birth_date) = month(b.birth_date))::integer
         + (day(a.birth_date) = day(b.birth_date))::integer >= 2
-        and abs(year(a.birth_date) - year(b.birth_date)) <= 10
+        and abs(year(a.birth_date) - year(b.birth_date)) <= {{ identity_generation_years() }}
     {%- endset -%}
     {%- set swapped -%}
         year(a.birth_date) = year(b.birth_date)

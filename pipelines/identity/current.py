@@ -15,7 +15,6 @@ import duckdb
 from pipelines.identity.vault import open_vault
 from pipelines.intake import views
 from pipelines.settings import Settings
-from schemas import collections
 
 
 def write_current(settings: Settings) -> int:
@@ -23,19 +22,13 @@ def write_current(settings: Settings) -> int:
 
     Call it after intake has ended and before dbt's identity phase. Whole or not at all.
     """
-    files = [
-        str(path)
-        for name, paths in views.active_files(settings).items()
-        if "record_key" in dict(collections()[name].accepted_columns())
-        for path in paths
-    ]
     with open_vault(settings) as con:
         con.execute("BEGIN")
         con.execute("DELETE FROM vault.current_record")
         con.execute(
             "INSERT INTO vault.current_record SELECT DISTINCT record_key FROM read_parquet(?, union_by_name = true)"
             " WHERE record_key IS NOT NULL ORDER BY record_key",
-            [files],
+            [views.files_with_records(settings)],
         )
         count = con.execute("SELECT count(*) FROM vault.current_record").fetchone()[0]
         con.execute("COMMIT")

@@ -15,7 +15,7 @@ import math
 import duckdb
 import polars as pl
 
-from pipelines.identity import student_group
+from pipelines.identity import registry, student_group
 from pipelines.identity.policy import tier_weights
 from pipelines.settings import Settings
 
@@ -298,14 +298,17 @@ def draw_sample(con: duckdb.DuckDBPyConnection, settings: Settings, size: int, b
     judged too. The same build gives the same sample.
     """
     weights = tier_weights(settings.seeds / "policy" / "match_tier.csv")
-    groups = student_group.person_groups(settings, _present(con)).select("person_key", group="race_ethnicity_2007")
+    present = con.execute(f"SELECT * FROM {registry.PRESENT_LINK}").pl()
+    groups = student_group.person_groups(settings, present).select("person_key", group="race_ethnicity_2007")
     con.register("tier_weight", pl.DataFrame({"tier": list(weights), "weight": list(weights.values())}).to_arrow())
     con.register("person_group", groups.to_arrow())
     try:
         frame = con.execute(
-            f"WITH person AS ({_PRESENT}), evidence AS (SELECT record_key_a, record_key_b, arg_max(rule, weight) AS"
-            " rule, max(weight) AS weight FROM (SELECT record_key_a, record_key_b, rule, tier_weight.weight FROM"
-            " vault.linkage.int_linkage__pair AS pair JOIN tier_weight ON CAST(pair.tier AS BIGINT) = tier_weight.tier"
+            f"WITH person AS {registry.PRESENT_LINK}, evidence AS (SELECT record_key_a, record_key_b,"
+            " arg_max(rule, weight) AS rule, max(weight) AS weight FROM"
+            " (SELECT record_key_a, record_key_b, rule, tier_weight.weight"
+            " FROM vault.linkage.int_linkage__pair AS pair"
+            " JOIN tier_weight ON CAST(pair.tier AS BIGINT) = tier_weight.tier"
             " UNION ALL SELECT record_key_a, record_key_b, 'scored', weight FROM vault.pair_score) GROUP BY ALL)"
             " SELECT record_key_a, record_key_b, a.person_key = b.person_key AS is_linked,"
             " concat_ws(' ', CASE WHEN a.person_key = b.person_key THEN 'joined' ELSE 'apart' END, evidence.rule,"
@@ -339,15 +342,6 @@ def draw_sample(con: duckdb.DuckDBPyConnection, settings: Settings, size: int, b
         .select(*SAMPLE)
         .sort("stratum", "record_key_a", "record_key_b")
     )
-
-
-_PRESENT = (
-    "SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key"
-)
-
-
-def _present(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    return con.execute(_PRESENT).pl()
 
 
 def _clerical(con: duckdb.DuckDBPyConnection, dimensions: str) -> pl.DataFrame:

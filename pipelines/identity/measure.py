@@ -12,12 +12,10 @@ from __future__ import annotations
 import csv
 from datetime import date
 
-import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipelines.identity import estimate, wages
+from pipelines.identity.linker.group import components
 from pipelines.identity.registry import write_exchange
 from pipelines.identity.student_group import BREAKDOWNS, NOT_REPORTED, person_groups, used_years
 from pipelines.identity.vault import open_vault
@@ -446,9 +444,7 @@ def linkable_shares(settings: Settings, units: pl.DataFrame) -> pl.DataFrame:
             "   OR jaro_winkler_similarity(a.surname, b.surname) >= 0.8)"
             "  AND (a.birth_month IS NOT NULL AND b.birth_month IS NOT NULL OR a.postal_code = b.postal_code))"
         ).fetchnumpy()
-    count = nodes.height
-    graph = coo_array((np.ones(len(edges["a"]), np.int8), (edges["a"], edges["b"])), shape=(count, count))
-    nodes = nodes.with_columns(linkable_group=pl.Series(connected_components(graph, directed=False)[1]))
+    nodes = nodes.with_columns(linkable_group=pl.Series(components(nodes.height, edges["a"], edges["b"])))
     own = _shared_people(nodes.select("sector", "true_person_id", "linkable_group").unique())
     generator = pl.read_parquet(settings.truth / "linkable.parquet").with_columns(
         generator=pl.col("linkable_count") / pl.col("person_count")

@@ -6,10 +6,10 @@ identifiers (dbt and score.py, inside the vault) and ids (ids.py).
 
 A block in which nothing differs is one person. In any other all pairs are weighed and the two groups with the highest
 mean join first (average linkage, linker/group.py), so that one strong pair between two groups that otherwise disagree
-does not hold them; records that cannot be one person never meet. The same order of joins is cut twice: at the weight
-that makes a merge (close) and at the lower one down to which a person is kept (loose), so that every close group lies
-in one loose group. Blocks are solved one by one, so that a part of them can be solved again and equals the whole; the
-result depends on no order of its inputs.
+does not hold them; records that cannot be one person never meet. The joins stop first at the weight that makes a merge
+(close); from there the groups go on joining, weaker ties included, down to the lower weight to which a person is kept
+(loose), so that every close group lies in one loose group. Blocks are solved one by one, so that a part of them can be
+solved again and equals the whole; the result depends on no order of its inputs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ SAME, DISTINCT, CONTRADICTION = 1e9, -1e12, -1e6
 # Of a pair that only a model scored; after every tier of the policy.
 SCORE_TIER = 800
 SCORE_RULE = "probability"
-
-# Years between birth dates that no slip of the pen explains: a son may be born on his father's birthday.
-GENERATION = 10
 
 MEMBER = {
     "record_key": pl.Int64, "block": pl.Int64, "loose": pl.Int64, "close": pl.Int64, "rule": pl.String,
@@ -88,7 +85,7 @@ def partition(
     """
     records = records.sort("record_key")
     keys = records["record_key"].to_numpy()
-    evidence = _evidence(keys, pairs, policy, tier_weight, _believable(scores, records), verdicts)
+    evidence = _evidence(keys, pairs, policy, tier_weight, _believable(scores, records, policy), verdicts)
     close, loose, conflicts = _solve(records, evidence, policy, weigh)
     linking = evidence.filter(pl.col("verdict") != "distinct")
     told_apart = evidence.filter(pl.col("verdict") == "distinct")
@@ -129,15 +126,15 @@ def partition(
     )
 
 
-def dates_agree_nearly(first: date | None, second: date | None) -> bool:
+def dates_agree_nearly(first: date | None, second: date | None, generation_years: int) -> bool:
     """True unless two full dates differ by more than one part (year, month, day) and are no swap of day and month.
 
-    Years further apart than GENERATION are two people's, whatever else agrees.
+    Years further apart than `generation_years` are two people's, whatever else agrees.
     """
     if first is None or second is None:
         return True
     equal = (first.year == second.year) + (first.month == second.month) + (first.day == second.day)
-    return (equal >= 2 and abs(first.year - second.year) <= GENERATION) or (
+    return (equal >= 2 and abs(first.year - second.year) <= generation_years) or (
         first.year == second.year and (first.month, first.day) == (second.day, second.month)
     )
 
@@ -210,7 +207,7 @@ def _evidence(
     )
 
 
-def _believable(scores: pl.DataFrame | None, records: pl.DataFrame) -> pl.DataFrame | None:
+def _believable(scores: pl.DataFrame | None, records: pl.DataFrame, policy: IdentityPolicy) -> pl.DataFrame | None:
     """The scored pairs that may tie: not by a name alone, not between kin, not where a fact speaks against it."""
     if scores is None:
         return None
@@ -222,7 +219,8 @@ def _believable(scores: pl.DataFrame | None, records: pl.DataFrame) -> pl.DataFr
     beside = pl.any_horizontal(
         *(pl.col(f"{name}_a").is_not_null() & pl.col(f"{name}_b").is_not_null() for name in BESIDE_A_NAME)
     )
-    against = (_contradiction(both) != "") | (_like_kin(both) != "") | ~both.select(beside).to_series()
+    years = policy.generation_years
+    against = (_contradiction(both, years) != "") | (_like_kin(both, years) != "") | ~both.select(beside).to_series()
     return both.filter(~against).select(scores.columns)
 
 
@@ -340,7 +338,9 @@ def _all_pairs(
     every = every.rename({name: f"{name}_a" for name in facts.columns if name != "core"}).with_columns(
         reason=pl.lit("", pl.String)
     )
-    every = every.with_columns(reason=_contradiction(every), kin=_like_kin(every))
+    every = every.with_columns(
+        reason=_contradiction(every, policy.generation_years), kin=_like_kin(every, policy.generation_years)
+    )
     every = every.join(known, on=["record_key_a", "record_key_b"], how="left", maintain_order="left")
     if weigh is not None and every.height:
         told = weigh(every.select("record_key_a", "record_key_b")).select(
@@ -395,9 +395,11 @@ def _far_ssns(every: pl.DataFrame) -> pl.Series:
     return joined["is_far"].fill_null(False)
 
 
-YEARS_APART = ((pl.col("birth_date_a").dt.year() - pl.col("birth_date_b").dt.year()).abs() > GENERATION).fill_null(
-    False
-)
+def _years_apart(years: int) -> pl.Expr:
+    born_a, born_b = (pl.col(f"birth_date_{end}").dt.year() for end in "ab")
+    return ((born_a - born_b).abs() > years).fill_null(False)
+
+
 # Given names that are neither equal, but for nicknames, nor one the beginning of the other.
 GIVEN_DIFFER = (
     (pl.col("given_root_a") != pl.col("given_root_b"))
@@ -406,7 +408,7 @@ GIVEN_DIFFER = (
 ).fill_null(False)
 
 
-def _like_kin(every: pl.DataFrame) -> pl.Series:
+def _like_kin(every: pl.DataFrame, generation_years: int) -> pl.Series:
     """Why the two of each pair may be kin however much else agrees; '' where nothing says so.
 
     Twins and siblings have two given names and two numbers of one kind; a father and a son of one name have birth
@@ -416,13 +418,13 @@ def _like_kin(every: pl.DataFrame) -> pl.Series:
     return every.select(
         pl.when(GIVEN_DIFFER & (two_ids | pl.lit(_far_ssns(every))))
         .then(pl.lit("two_numbers_and_given_names"))
-        .when(YEARS_APART)
+        .when(_years_apart(generation_years))
         .then(pl.lit("birth_dates_a_generation_apart"))
         .otherwise(pl.lit(""))
     ).to_series()
 
 
-def _contradiction(every: pl.DataFrame) -> pl.Series:
+def _contradiction(every: pl.DataFrame, generation_years: int) -> pl.Series:
     """Why the two records of each pair cannot be one person; '' where they can."""
     parts = [
         (getattr(pl.col("birth_date_a").dt, part)() == getattr(pl.col("birth_date_b").dt, part)()).cast(pl.Int8)
@@ -434,7 +436,8 @@ def _contradiction(every: pl.DataFrame) -> pl.Series:
         & (pl.col("birth_date_a").dt.day() == pl.col("birth_date_b").dt.month())
     )
     both_known = pl.col("birth_date_a").is_not_null() & pl.col("birth_date_b").is_not_null()
-    dates_differ = both_known & (((pl.sum_horizontal(parts) < 2) & ~swapped) | YEARS_APART).fill_null(False)
+    far_parts = ((pl.sum_horizontal(parts) < 2) & ~swapped).fill_null(False)
+    dates_differ = both_known & (far_parts | _years_apart(generation_years))
     far_ssn = pl.lit(_far_ssns(every))
     two_ids = (pl.col("student_id_state_a") != pl.col("student_id_state_b")).fill_null(False)
     return every.select(

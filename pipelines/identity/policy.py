@@ -22,7 +22,8 @@ class IdentityPolicy:
     one. edge_weight: bits of a scored pair from which its records are solved together. kin_weight: bits, at most, of
     a pair that no tier ties and that looks like kin. review_weight: from which a steward may be asked.
     score_kept_weight: below it a scored pair is forgotten. block_limit: records of which all pairs are compared.
-    queue_share: items per record. defer_days: days.
+    queue_share: items per record. defer_days: days. generation_years: years
+    between two birth dates from which they are no slip of the pen.
     """
 
     merge_weight: float
@@ -34,6 +35,7 @@ class IdentityPolicy:
     block_limit: int
     queue_share: float
     defer_days: int
+    generation_years: int
 
     @property
     def kept_edge_weight(self) -> float:

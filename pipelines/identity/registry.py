@@ -23,7 +23,17 @@ from pipelines.identity.ids import Fold
 from pipelines.identity.keys import random_keys
 from pipelines.intake import views
 from pipelines.settings import Settings
-from schemas import collections
+
+# Relations in SQL, for whoever asks who a record belongs to, or what a steward said of a pair.
+PRESENT_LINK = (
+    "(SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key)"
+)
+# The newest verdict on every pair, where it binds; a newest 'defer' takes back what was said before.
+JUDGED = (
+    "(SELECT least(record_key_a, record_key_b) AS record_key_a, greatest(record_key_a, record_key_b) AS record_key_b,"
+    ' arg_max(verdict, "at") AS verdict, arg_max(who, "at") AS who, max("at") AS "at" FROM vault.verdict'
+    " GROUP BY 1, 2 HAVING arg_max(verdict, \"at\") IN ('same', 'distinct'))"
+)
 
 
 def history_of(con: duckdb.DuckDBPyConnection, records: str) -> pl.DataFrame:
@@ -102,10 +112,8 @@ def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None
         INSERT INTO vault.person_redirect
         WITH borne AS (
             SELECT DISTINCT person_key
-            FROM (
-                SELECT record_key, arg_max(person_key, link_number) AS person_key
-                FROM vault.person_link SEMI JOIN {records} USING (record_key) GROUP BY record_key
-            ) SEMI JOIN vault.staging.stg_identity__record USING (record_key)
+            FROM {PRESENT_LINK} SEMI JOIN {records} USING (record_key)
+            SEMI JOIN vault.staging.stg_identity__record USING (record_key)
         ),
         newest AS (
             SELECT old_person_key, arg_max(person_key, rowid) AS person_key FROM vault.person_redirect GROUP BY 1
@@ -211,24 +219,17 @@ def export_touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> 
     persons = pl.concat([changed["person_key"], changed["other_person_key"]]).drop_nulls().unique().sort()
     years = pl.DataFrame(schema={"school_year": pl.Int32, "person_count": pl.Int64})
     if len(persons):
-        files = [
-            str(path)
-            for name, paths in views.active_files(settings).items()
-            if "record_key" in dict(collections()[name].accepted_columns())
-            for path in paths
-        ]
         con.register("changed_person", persons.to_frame("person_key").to_arrow())
         years = con.execute(
-            """
+            f"""
             SELECT CAST(school_year AS INTEGER) AS school_year, count(DISTINCT person_key) AS person_count
             FROM read_parquet(?, union_by_name = true)
-            JOIN (SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY 1)
-                USING (record_key)
+            JOIN {PRESENT_LINK} USING (record_key)
             SEMI JOIN changed_person USING (person_key)
             WHERE school_year IS NOT NULL
             GROUP BY 1 ORDER BY 1
             """,
-            [files],
+            [views.files_with_records(settings)],
         ).pl()
         con.unregister("changed_person")
     write_exchange(years, settings.exchange / "identity_touched_year.parquet")

@@ -39,6 +39,7 @@ from pipelines.identity.linker import standard
 from pipelines.identity.linker.candidate import Key, load_keys
 from pipelines.identity.linker.group import components
 from pipelines.identity.linker.model import Level, Model
+from pipelines.identity.partition import WEIGHED
 from pipelines.identity.policy import load_policy
 from pipelines.settings import Settings
 
@@ -52,7 +53,6 @@ ONE_RECORD = "record"
 STAGED = "vault.staging.stg_identity__record"
 LINKS = "vault.linkage.int_linkage__pair"
 RECORD_KEY_BITS = 63
-WEIGHED = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "weight": pl.Float64, "said": pl.Float64}
 _KEPT = "SELECT record_key_a, record_key_b, weight FROM vault.pair_score"
 # Standard columns that no collection of the five sectors brings to the vault.
 NOT_COLLECTED = ("street_number", "address", "city", "state", "birth_place", "occupation")

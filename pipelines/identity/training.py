@@ -22,6 +22,7 @@ from pipelines.identity import score
 from pipelines.identity.linker import model as comparing
 from pipelines.identity.linker.candidate import compare_candidates, load_keys
 from pipelines.identity.linker.model import Level, Model
+from pipelines.identity.linker.policy import parameters
 from pipelines.identity.policy import load_policy
 from pipelines.identity.vault import open_vault
 from pipelines.reports import page
@@ -85,7 +86,7 @@ def write_training(settings: Settings, folder: Path, training: Training, on: dat
 def train(con: duckdb.DuckDBPyConnection, settings: Settings, on: date) -> Training:
     """u from random pairs of the vault's records, m by shrinkage from the shipped prior; the vault is not changed."""
     policy = settings.seeds / "policy"
-    parameter = comparing_parameters(policy / "link_parameter.csv")
+    parameter = parameters(policy / "link_parameter.csv", on)
     merge_weight = load_policy(policy / "identity_parameter.csv", on).merge_weight
     try:
         con.execute(
@@ -130,12 +131,6 @@ def train(con: duckdb.DuckDBPyConnection, settings: Settings, on: date) -> Train
         merge_weight=merge_weight,
         weights=[(int(bits), int(pairs)) for bits, pairs in binned.iter_rows()],
     )
-
-
-def comparing_parameters(path: Path) -> dict[str, float]:
-    """The linker's numbers by name (seeds/policy/link_parameter.csv)."""
-    with path.open(newline="", encoding="utf-8") as handle:
-        return {row["parameter"]: float(row["value"]) for row in csv.DictReader(handle)}
 
 
 def _seen(con: duckdb.DuckDBPyConnection, model: Model, sure: pl.DataFrame) -> dict[str, np.ndarray]:

@@ -67,6 +67,16 @@ def active_files(settings: Settings) -> dict[str, list[Path]]:
     return {name: paths or [empty_path(settings, name)] for name, paths in files.items()}
 
 
+def files_with_records(settings: Settings) -> list[str]:
+    """The active files of every collection whose rows have a record_key, in a fixed order."""
+    return [
+        str(path)
+        for name, paths in active_files(settings).items()
+        if "record_key" in dict(collections()[name].accepted_columns())
+        for path in paths
+    ]
+
+
 def write_empty_files(settings: Settings) -> None:
     """Write every collection's typed file without rows, where its columns are not the declared ones yet."""
     for name, collection in collections().items():

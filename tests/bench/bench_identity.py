@@ -155,15 +155,13 @@ def tiers_and_components(settings: Settings) -> None:
 
 def components(settings: Settings) -> None:
     """Connected components over all pairs, as the canonical partition begins."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from pipelines.identity.linker import group
 
     with open_vault(settings, memory_limit="1GB") as con:
         keys = np.sort(con.execute("SELECT record_key FROM current_record").fetchnumpy()["record_key"])
         pairs = con.execute("SELECT record_key_a, record_key_b FROM vault.linkage.int_linkage__pair").fetchnumpy()
     a, b = (positions(keys, pairs[name]) for name in ("record_key_a", "record_key_b"))
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(len(keys), len(keys)))
-    count, _ = connected_components(graph, directed=False)
+    count = group.components(len(keys), a, b).max() + 1
     print(f"{len(keys)} records, {len(a)} pairs, {count} components", file=sys.stderr)
 
 

@@ -11,6 +11,7 @@
 -- Two records of one group are an edge when they pass a tier of the group's kind of key. A night computes the groups
 -- that its records touch and keeps what differs: change 1 for an edge that came or changed its tier, 2 for one that
 -- went and stays for this night only.
+-- depends_on: {{ ref('identity_parameter') }}
 -- depends_on: {{ ref('match_tier') }}
 -- depends_on: {{ ref('int_linkage__key') }}
 -- depends_on: {{ ref('int_linkage__name') }}

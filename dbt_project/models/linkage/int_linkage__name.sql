@@ -6,6 +6,7 @@
     pre_hook="{% if is_incremental() %}update {{ this }} set was_count = date_count where was_count <> date_count{% endif %}"
 ) }}
 -- The more birth dates are known under a full name, the less an agreement on it proves: tiers have a limit.
+-- depends_on: {{ ref('identity_parameter') }}
 -- depends_on: {{ ref('match_tier') }}
 {%- set fewest = identity_name_limits() | first | default(2147483647) %}
 {%- set named -%}

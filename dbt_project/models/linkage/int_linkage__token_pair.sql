@@ -1,5 +1,6 @@
 -- Pairs by tokens, of which at least one record came as tokens. A composite key has its second field inside, so the
 -- guards here need nothing that a token hides. Made whole each night: there are few beside the pairs by identifiers.
+-- depends_on: {{ ref('identity_parameter') }}
 {%- set names = ['no_wage', 'both_wage', 'one_wage', 'both_bare', 'one_bare', 'same_sector', 'sex_compatible'] %}
 {%- set guards = identity_guards() %}
 with tier as (

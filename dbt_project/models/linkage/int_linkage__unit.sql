@@ -1,5 +1,6 @@
 -- Groups of records under a key that tonight's pairs are computed for again: those that a record joins or leaves, and
 -- those under a name that became, or is no longer, too common for a tier. Empty after a full refresh, which needs none.
+-- depends_on: {{ ref('identity_parameter') }}
 -- depends_on: {{ ref('match_tier') }}
 {%- set tiers = identity_tiers() %}
 {%- set limits = identity_name_limits() %}

@@ -3,21 +3,7 @@
 -- made of the rows that are shown alone, so that it tells nothing about those that are not.
 with {{ cell_key_policy() }},
 
-noisy as (
-    select
-        cube.*,
-        cell_policy.minimum_count,
-        {{ cell_key_count('noise', 'cube.person_count') }} as noisy_count
-    from {{ ref('cube_coverage') }} as cube
-    cross join cell_policy
-    {{ cell_key_noise('noise', 'cube.person_count', 'cube.perturbation_sum') }}
-),
-
-shown as (
-    select *
-    from noisy
-    where person_count >= minimum_count and noisy_count >= minimum_count
-),
+{{ cell_key_shown(ref('cube_coverage')) }},
 
 cohort as (
     select indicator_code, subject_code, cohort_year, sum(noisy_count) as noisy_count
@@ -32,7 +18,7 @@ select
     shown.outcome_status,
     shown.exclusion_code,
     cast(shown.noisy_count as bigint) as person_count,
-    cast(round(cast(shown.noisy_count as double) / cohort.noisy_count, 2) as decimal(9, 6)) as share,
+    {{ cell_key_share('shown.noisy_count', 'cohort.noisy_count') }} as share,
     'shown' as value_status,
     'perturbed' as protection
 from shown

@@ -3,21 +3,7 @@
 -- made of the rows that are shown alone, so that it tells nothing about those that are not.
 with {{ cell_key_policy() }},
 
-noisy as (
-    select
-        cube.*,
-        cell_policy.minimum_count,
-        {{ cell_key_count('noise', 'cube.person_count') }} as noisy_count
-    from {{ ref('cube_link_quality') }} as cube
-    cross join cell_policy
-    {{ cell_key_noise('noise', 'cube.person_count', 'cube.perturbation_sum') }}
-),
-
-shown as (
-    select *
-    from noisy
-    where person_count >= minimum_count and noisy_count >= minimum_count
-),
+{{ cell_key_shown(ref('cube_link_quality')) }},
 
 everyone as (
     select
@@ -40,7 +26,7 @@ select
     coalesce(student_group.group_name, shown.group_code) as group_name,
     shown.link_status,
     cast(shown.noisy_count as bigint) as person_count,
-    cast(round(cast(shown.noisy_count as double) / everyone.noisy_count, 2) as decimal(9, 6)) as share,
+    {{ cell_key_share('shown.noisy_count', 'everyone.noisy_count') }} as share,
     'shown' as value_status,
     'perturbed' as protection
 from shown

@@ -1,6 +1,7 @@
 """Rows of the linker's policy files that are in force.
 
-What belongs here: choosing rows by date. What does not: what a row means (candidate.py, model.py, run.py).
+What belongs here: choosing rows by date, and named numbers. What does not: what a row means (candidate.py, model.py,
+run.py).
 """
 
 from __future__ import annotations
@@ -22,3 +23,8 @@ def rows_in_force(path: Path, key: str, as_of: date | None = None) -> list[tuple
         if since <= today:
             newest[row[key]] = max(since, newest.get(row[key], ""))
     return [(line, row) for line, row in rows if newest.get(row[key]) == (row.get("effective_date") or "")]
+
+
+def parameters(path: Path, as_of: date | None = None) -> dict[str, float]:
+    """The linker's numbers by name (seeds/policy/link_parameter.csv), as they are in force."""
+    return {row["parameter"]: float(row["value"]) for _, row in rows_in_force(path, "parameter", as_of)}

@@ -19,7 +19,7 @@ from pipelines.identity.linker.candidate import compare_candidates, load_keys, p
 from pipelines.identity.linker.columns import ColumnMap, read_map
 from pipelines.identity.linker.group import components, group
 from pipelines.identity.linker.model import Model, load_levels, score, train
-from pipelines.identity.linker.policy import rows_in_force
+from pipelines.identity.linker.policy import parameters
 from pipelines.identity.linker.standard import column_names, standardize
 from pipelines.identity.vault import extension_directory
 from pipelines.progress import say
@@ -91,7 +91,7 @@ def _configuration(settings: Settings, folder: str) -> dict[str, str]:
 
 def link(con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, seeds: Path) -> Linked:
     """Link the records of the table (every column text) on this connection, which is dropped when it has been read."""
-    parameter = _parameters(seeds / "policy" / "link_parameter.csv")
+    parameter = parameters(seeds / "policy" / "link_parameter.csv")
     count = standardize(con, table, columns, seeds / "reference", parameter["ssn_invalid_share"])
     con.execute(f"DROP TABLE {table}")
     knot = tie_knots(con, count, columns.duplicate_free)
@@ -120,10 +120,6 @@ def _read(con: duckdb.DuckDBPyConnection, table: Path) -> None:
     for name in column_names(con, "source_table"):
         if name != name.strip():  # some writers leave blanks in the header
             con.execute(f'ALTER TABLE source_table RENAME COLUMN "{name}" TO "{name.strip()}"')
-
-
-def _parameters(path: Path) -> dict[str, float]:
-    return {row["parameter"]: float(row["value"]) for _, row in rows_in_force(path, "parameter")}
 
 
 def _weigh(

@@ -30,7 +30,7 @@ import polars as pl
 
 from pipelines import planner
 from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
-from pipelines.identity.registry import write_exchange
+from pipelines.identity.registry import JUDGED, PRESENT_LINK, write_exchange
 from pipelines.identity.steward.desk import StewardError
 from pipelines.settings import Settings
 
@@ -52,12 +52,6 @@ COLUMNS = {
 SELECTED = ", ".join(f'"{name}"' for name in COLUMNS)
 # The newest row of every item.
 ITEM = "(SELECT * FROM vault.queue_item QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY entry DESC) = 1)"
-# The newest verdict on every pair, where it binds; a newest 'defer' takes back what was said before.
-JUDGED = (
-    "(SELECT least(record_key_a, record_key_b) AS record_key_a, greatest(record_key_a, record_key_b) AS record_key_b,"
-    ' arg_max(verdict, "at") AS verdict, arg_max(who, "at") AS who, max("at") AS "at" FROM vault.verdict'
-    " GROUP BY 1, 2 HAVING arg_max(verdict, \"at\") IN ('same', 'distinct'))"
-)
 # How complete a record is: of several with one value the most complete is shown.
 COMPLETE = (
     "((record.birth_date IS NOT NULL)::INT + (record.given_name IS NOT NULL)::INT + (record.surname IS NOT NULL)::INT"
@@ -138,15 +132,12 @@ def _persons(con: duckdb.DuckDBPyConnection) -> None:
     """Make steward_person of all current records, with hashes of their numbers: whole states are searched for values
     that differ by comparing small ones."""
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE steward_person AS
-        WITH newest AS (
-            SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key
-        )
         SELECT record_key, newest.person_key, record.birth_date, record.is_bare,
             CASE WHEN record.ssn IS NOT NULL THEN hash(record.ssn) END AS ssn_hash,
             CASE WHEN record.student_id_state IS NOT NULL THEN hash(record.student_id_state) END AS student_id_hash
-        FROM newest JOIN vault.staging.stg_identity__record AS record USING (record_key)
+        FROM {PRESENT_LINK} AS newest JOIN vault.staging.stg_identity__record AS record USING (record_key)
         """
     )
 
@@ -205,7 +196,7 @@ def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPo
     _values_of_suspects(con)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE steward_candidate AS SELECT * FROM ({_between(con, settings, policy)})"
-        f" ANTI JOIN steward_judged_person USING (subject_a, subject_b) UNION ALL {_within()}"
+        f" ANTI JOIN steward_judged_person USING (subject_a, subject_b) UNION ALL {_within(policy)}"
     )
     con.execute(
         "DROP TABLE steward_judged; DROP TABLE steward_judged_person; DROP TABLE steward_value; DROP TABLE steward_tier"
@@ -271,7 +262,7 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
             least(shared.record_key, first_record) AS record_key_a,
             greatest(shared.record_key, first_record) AS record_key_b,
             CAST(coalesce(a.given_root = b.given_root, false)::INT + coalesce(a.surname = b.surname, false)::INT
-                + coalesce({_near_date(_day("a"), _day("b"))}, false)::INT AS DOUBLE) AS score,
+                + coalesce({_near_date(_day("a"), _day("b"), policy.generation_years)}, false)::INT AS DOUBLE) AS score,
             'student_id_in_two_persons' AS reason
         FROM shared
         JOIN vault.staging.stg_identity__record AS a ON a.record_key = shared.record_key
@@ -311,7 +302,7 @@ def _values_of_suspects(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _within() -> str:
+def _within(policy: IdentityPolicy) -> str:
     """Questions about one person: values that two people would have. A pair of values once judged is not asked again,
     whichever records carry it."""
     return f"""
@@ -339,7 +330,7 @@ def _within() -> str:
                 AND judged.low = low.value AND judged.high = high.value
             WHERE CASE low.field
                 WHEN 'ssn' THEN low.sectors > 1 AND high.sectors > 1 AND NOT {_near_number("low.value", "high.value")}
-                WHEN 'birth_date' THEN NOT {_near_date("low.value", "high.value")}
+                WHEN 'birth_date' THEN NOT {_near_date("low.value", "high.value", policy.generation_years)}
                 ELSE true END
         ),
         weighed AS (
@@ -349,7 +340,7 @@ def _within() -> str:
                 CASE WHEN unlike.field = 'student_id_state' THEN 0.0 ELSE
                     CAST(coalesce(NOT {_near_number("a.ssn", "b.ssn")}, false)::INT
                         + coalesce(a.student_id_state <> b.student_id_state, false)::INT
-                        + coalesce(NOT {_near_date(_day("a"), _day("b"))}, false)::INT
+                        + coalesce(NOT {_near_date(_day("a"), _day("b"), policy.generation_years)}, false)::INT
                     AS DOUBLE) END AS score,
                 CASE unlike.field WHEN 'ssn' THEN 'two_confirmed_ssns' WHEN 'birth_date' THEN 'two_birth_dates'
                     ELSE 'two_student_ids' END AS reason
@@ -374,10 +365,12 @@ def _near_number(a: str, b: str) -> str:
     return f"(length({a}) = length({b}) AND damerau_levenshtein({a}, {b}) <= 1)"
 
 
-def _near_date(a: str, b: str) -> str:
-    """SQL over YYYY-MM-DD: at most one part differs, or day and month are exchanged."""
+def _near_date(a: str, b: str, generation_years: int) -> str:
+    """SQL over YYYY-MM-DD: at most one part differs and the years by less than a generation, or day and month are
+    exchanged."""
     return (
         f"((({a})[1:4] = ({b})[1:4])::INT + (({a})[6:7] = ({b})[6:7])::INT + (({a})[9:10] = ({b})[9:10])::INT >= 2"
+        f" AND abs(TRY_CAST(({a})[1:4] AS INT) - TRY_CAST(({b})[1:4] AS INT)) <= {generation_years}"
         f" OR (({a})[1:4] = ({b})[1:4] AND ({a})[6:7] = ({b})[9:10] AND ({a})[9:10] = ({b})[6:7]))"
     )
 

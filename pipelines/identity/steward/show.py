@@ -15,6 +15,7 @@ from datetime import date
 import duckdb
 
 from pipelines.identity.partition import dates_agree_nearly, numbers_agree_nearly
+from pipelines.identity.policy import load_policy
 from pipelines.identity.score import waterfall
 from pipelines.identity.steward import queue
 from pipelines.identity.steward.desk import StewardError, now, system_user
@@ -67,6 +68,9 @@ REASON_WORDS = {
     "wage_name_differs": "wages under the Social Security number of the other, with another name",
     "two_ssns_and_birth_dates": "a tie, against two Social Security numbers and two birth dates",
     "two_student_ids_and_birth_dates": "a tie, against two state student ids and two birth dates",
+    "two_given_names_and_birth_dates": "a tie, against two given names and two birth dates",
+    "two_numbers_and_given_names": "much that agrees, against two numbers and two given names, as of twins or siblings",
+    "birth_dates_a_generation_apart": "much that agrees, against birth dates a generation apart, as of father and son",
 }
 AGREEMENTS = {
     "agree": "agree",
@@ -129,6 +133,7 @@ def look(con: duckdb.DuckDBPyConnection, settings: Settings, item_id: int, who: 
     """
     asked = queue.item(con, item_id)
     a, b = asked["record_key_a"], asked["record_key_b"]
+    policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", today)
     con.execute("INSERT INTO vault.look VALUES (?, ?, ?, ?, ?, ?, ?)", [who, system_user(), now(), item_id, a, b, how])
     is_blind = asked["kind"] == queue.SAMPLE
     queue.persons_around(con, f"SELECT unnest([{int(a)}, {int(b)}]) AS record_key")
@@ -139,7 +144,7 @@ def look(con: duckdb.DuckDBPyConnection, settings: Settings, item_id: int, who: 
         title=KIND_WORDS[asked["kind"]],
         question=QUESTIONS[asked["kind"]],
         state=_state(asked),
-        fields=_fields(con, item_id, a, b),
+        fields=_fields(con, item_id, a, b, policy.generation_years),
         people=("", "") if is_blind else (_person(con, a), _person(con, b)),
         evidence=[] if is_blind else _evidence(con, settings, asked),
         steps=[(COMPARISONS.get(name, name.replace("_", " ")), said, bits) for name, _, said, bits in steps],
@@ -154,7 +159,9 @@ def _state(asked: dict) -> str:
     return f"{told}, deferred until {asked['deferred_until']}." if asked["state"] == "deferred" else f"{told}, waiting."
 
 
-def _fields(con: duckdb.DuckDBPyConnection, item_id: int, a: int, b: int) -> list[tuple[str, str, str, str]]:
+def _fields(
+    con: duckdb.DuckDBPyConnection, item_id: int, a: int, b: int, generation_years: int
+) -> list[tuple[str, str, str, str]]:
     delivered = _rows(con, "vault.identity_record", a, b)
     staged = _rows(con, "vault.staging.stg_identity__record", a, b)
     if a not in delivered or b not in delivered:
@@ -164,7 +171,8 @@ def _fields(con: duckdb.DuckDBPyConnection, item_id: int, a: int, b: int) -> lis
     found = []
     for column, title, kind in FIELDS:
         x, y = (_text(column, delivered[key][column]) for key in (a, b))
-        found.append((title, x, y, AGREEMENTS[_agreement(con, column, kind, x, y, staged.get(a), staged.get(b))]))
+        agreement = _agreement(con, column, kind, x, y, staged.get(a), staged.get(b), generation_years)
+        found.append((title, x, y, AGREEMENTS[agreement]))
     return found
 
 
@@ -183,7 +191,14 @@ def _text(column: str, value: object) -> str:
 
 
 def _agreement(
-    con: duckdb.DuckDBPyConnection, column: str, kind: str, x: str, y: str, a: dict | None, b: dict | None
+    con: duckdb.DuckDBPyConnection,
+    column: str,
+    kind: str,
+    x: str,
+    y: str,
+    a: dict | None,
+    b: dict | None,
+    generation_years: int,
 ) -> str:
     """How two values agree: a key of AGREEMENTS. x, y: as delivered; a, b: the staged records."""
     if not x and not y:
@@ -204,7 +219,7 @@ def _agreement(
     if kind in ("number", "local"):
         return "near_number" if numbers_agree_nearly(first, second) else "differ"
     if kind == "date":
-        return "near_date" if dates_agree_nearly(first, second) else "differ"
+        return "near_date" if dates_agree_nearly(first, second, generation_years) else "differ"
     if kind == "given" and a["given_root"] is not None and a["given_root"] == b["given_root"]:
         return "short"
     if kind == "surname" and set(a["surname_tokens"] or ()) & set(b["surname_tokens"] or ()):

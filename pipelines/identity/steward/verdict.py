@@ -25,6 +25,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 import polars as pl
 
+from pipelines.identity.registry import JUDGED
 from pipelines.identity.steward import queue
 from pipelines.identity.steward.desk import StewardError, now
 from pipelines.settings import Settings
@@ -113,7 +114,7 @@ def write_digest(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     It holds no key. Without a binding verdict there is no file, so that a deferral makes no night necessary.
     """
     path = settings.vault / "verdicts.digest"
-    rows = con.execute(f"SELECT record_key_a, record_key_b, verdict FROM {queue.JUDGED} ORDER BY ALL").fetchall()
+    rows = con.execute(f"SELECT record_key_a, record_key_b, verdict FROM {JUDGED} ORDER BY ALL").fetchall()
     if not rows:
         path.unlink(missing_ok=True)
         return
@@ -137,7 +138,7 @@ def _earlier_decision(con: duckdb.DuckDBPyConnection, a: int, b: int) -> set[Pai
     """Pairs of the decision that binds records a and b now, where one does, as far as it is still the newest."""
     return set(
         con.execute(
-            f'WITH judged AS {queue.JUDGED} SELECT record_key_a, record_key_b FROM judged WHERE "at" ='
+            f'WITH judged AS {JUDGED} SELECT record_key_a, record_key_b FROM judged WHERE "at" ='
             ' (SELECT "at" FROM judged WHERE record_key_a = ? AND record_key_b = ?)',
             [min(a, b), max(a, b)],
         ).fetchall()
@@ -173,7 +174,7 @@ def _require_consistent(con: duckdb.DuckDBPyConnection, item_id: int, verdict: s
     said = {
         (a, b): (each, who, at)
         for a, b, each, who, at in con.execute(
-            f'SELECT record_key_a, record_key_b, verdict, who, "at" FROM {queue.JUDGED}'
+            f'SELECT record_key_a, record_key_b, verdict, who, "at" FROM {JUDGED}'
         ).fetchall()
     }
     said |= {pair: (each, "", None) for pair, each in pairs.items()}

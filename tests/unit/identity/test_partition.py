@@ -22,7 +22,7 @@ PAIR = {
 SCORE = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "weight": pl.Float64, "said": pl.Float64}
 POLICY = IdentityPolicy(
     merge_weight=4, keep_weight=-2, edge_weight=6, kin_weight=-20, review_weight=-2, score_kept_weight=-6,
-    block_limit=300, queue_share=0.001, defer_days=30,
+    block_limit=300, queue_share=0.001, defer_days=30, generation_years=10,
 )  # fmt: skip
 TIERS = {10: 30.0, 30: 30.0, 40: 14.0, 42: 9.0, 46: 9.0, 60: 12.0, 70: 12.0, 80: 10.0, 82: 8.0}
 OLD, YOUNG = date(2001, 3, 4), date(2006, 11, 20)
@@ -148,11 +148,11 @@ def test_one_digit_or_one_exchange_is_near(a, b, near):
 
 
 def test_exchanged_day_and_month_and_one_wrong_part_are_near():
-    assert dates_agree_nearly(date(2001, 3, 4), date(2001, 4, 3))
-    assert dates_agree_nearly(date(2001, 3, 4), date(2002, 3, 4))
-    assert dates_agree_nearly(None, date(2002, 3, 4))
-    assert not dates_agree_nearly(date(2001, 3, 4), date(2002, 3, 5))
-    assert not dates_agree_nearly(date(1975, 3, 12), date(1999, 3, 12))  # a son born on his father's birthday
+    assert dates_agree_nearly(date(2001, 3, 4), date(2001, 4, 3), 10)
+    assert dates_agree_nearly(date(2001, 3, 4), date(2002, 3, 4), 10)
+    assert dates_agree_nearly(None, date(2002, 3, 4), 10)
+    assert not dates_agree_nearly(date(2001, 3, 4), date(2002, 3, 5), 10)
+    assert not dates_agree_nearly(date(1975, 3, 12), date(1999, 3, 12), 10)  # a son born on his father's birthday
 
 
 def test_one_strong_pair_does_not_hold_two_groups_that_otherwise_disagree():
@@ -275,7 +275,7 @@ def test_input_order_changes_nothing_and_no_contradiction_is_one_person(facts, l
         label = component(alone, layer)
         for (a, (number_a, born_a)), (b, (number_b, born_b)) in itertools.combinations(facts.items(), 2):
             if label[a] == label[b] and None not in (number_a, number_b, born_a, born_b):
-                assert number_a == number_b or dates_agree_nearly(born_a, born_b)
+                assert number_a == number_b or dates_agree_nearly(born_a, born_b, POLICY.generation_years)
 
 
 @settings(max_examples=25, deadline=None)
