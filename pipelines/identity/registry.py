@@ -28,6 +28,8 @@ from pipelines.settings import Settings
 PRESENT_LINK = (
     "(SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key)"
 )
+# The same as a temporary table, for the steps of one night.
+TONIGHT_LINK = "tonight_link"
 # The newest verdict on every pair, where it binds; a newest 'defer' takes back what was said before.
 JUDGED = (
     "(SELECT least(record_key_a, record_key_b) AS record_key_a, greatest(record_key_a, record_key_b) AS record_key_b,"
@@ -110,10 +112,13 @@ def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None
     con.execute(
         f"""
         INSERT INTO vault.person_redirect
-        WITH borne AS (
-            SELECT DISTINCT person_key
-            FROM {PRESENT_LINK} SEMI JOIN {records} USING (record_key)
+        WITH link AS (
+            SELECT * FROM vault.person_link SEMI JOIN {records} USING (record_key)
             SEMI JOIN vault.staging.stg_identity__record USING (record_key)
+        ),
+        borne AS (
+            SELECT DISTINCT person_key
+            FROM (SELECT arg_max(person_key, link_number) AS person_key FROM link GROUP BY record_key)
         ),
         newest AS (
             SELECT old_person_key, arg_max(person_key, rowid) AS person_key FROM vault.person_redirect GROUP BY 1
@@ -124,6 +129,17 @@ def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None
         ORDER BY 1
         """,
         [build_id],
+    )
+
+
+def find_tonight(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary table tonight_link: record_key, person_key, rule, valid_from_build of every record's link that
+    holds now. Call it after `append`."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {TONIGHT_LINK} AS SELECT record_key, person_key, rule, valid_from_build"
+        " FROM vault.person_link"
+        " SEMI JOIN (SELECT max(link_number) AS link_number FROM vault.person_link GROUP BY record_key)"
+        " USING (link_number)"
     )
 
 
@@ -168,48 +184,38 @@ def redirects(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return newest.with_columns(person_key=pl.Series(ends, dtype=pl.Int64))
 
 
-def export(con: duckdb.DuckDBPyConnection, settings: Settings, undetermined: pl.DataFrame) -> int:
+def export(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     """Write what the warehouse may know, keys only, sorted; returns the number of persons that hold a record.
 
-    undetermined: record_key, anchor_record_key, reason, as the partition tells it.
+    Reads tonight_link and undetermined.
     """
-    links = con.execute(
-        "SELECT record_key, arg_max(person_key, link_number) AS person_key, arg_max(rule, link_number) AS rule,"
-        " arg_max(valid_from_build, link_number) AS valid_from_build FROM vault.person_link GROUP BY record_key"
-    ).pl()
     # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
-    sectors = con.execute(
-        "SELECT record_key, sector, ssn IS NOT NULL AS has_ssn FROM vault.staging.stg_identity__record"
+    bridge = con.execute(
+        "SELECT record_key, person_key, sector, rule, ssn IS NOT NULL AS has_ssn, valid_from_build"
+        f" FROM {TONIGHT_LINK} JOIN vault.staging.stg_identity__record USING (record_key) ORDER BY record_key"
     ).pl()
-    bridge = (
-        links.join(sectors, on="record_key")
-        .select("record_key", "person_key", "sector", "rule", "has_ssn", "valid_from_build")
-        .sort("record_key")
-    )
-    write_exchange(bridge, settings.exchange / "brg_record_person.parquet")
-    write_exchange(
-        con.execute("SELECT person_key, perturbation_key FROM vault.person ORDER BY person_key").pl(),
-        settings.exchange / "person.parquet",
-    )
-    write_exchange(redirects(con), settings.exchange / "person_redirect.parquet")
-    person_of = bridge.select("record_key", "person_key")
-    write_exchange(
-        undetermined.join(person_of.rename({"person_key": "own"}), on="record_key")
-        .join(person_of, left_on="anchor_record_key", right_on="record_key")
-        .filter(pl.col("own") != pl.col("person_key"))
-        .select("record_key", candidate_person_key="person_key", reason="reason")
-        .unique()
-        .sort("record_key", "candidate_person_key", "reason"),
-        settings.exchange / "link_not_determined.parquet",
-    )
+    not_determined = con.execute(
+        "SELECT DISTINCT u.record_key, other.person_key AS candidate_person_key, u.reason FROM vault.undetermined AS u"
+        f" JOIN {TONIGHT_LINK} AS own ON own.record_key = u.record_key"
+        f" JOIN {TONIGHT_LINK} AS other ON other.record_key = u.anchor_record_key"
+        " WHERE own.person_key <> other.person_key ORDER BY ALL"
+    ).pl()
+    persons = con.execute("SELECT person_key, perturbation_key FROM vault.person ORDER BY person_key").pl()
+    exported = {
+        "brg_record_person": bridge,
+        "person": persons,
+        "person_redirect": redirects(con),
+        "link_not_determined": not_determined,
+    }
+    for name, frame in exported.items():
+        write_exchange(frame, settings.exchange / f"{name}.parquet")
     return bridge["person_key"].n_unique()
 
 
-def export_touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[int]:
+def touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[int]:
     """School years in which a person merged, split or moved since the last good build has a record: these are due.
 
-    Written to exchange/identity_touched_year.parquet (school_year, person_count). A person only minted touches no year
-    that its delivery did not touch.
+    A person only minted touches no year that its delivery did not touch. Reads tonight_link.
     """
     last = planner.last_good(settings)
     changed = con.execute(
@@ -217,23 +223,19 @@ def export_touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> 
         [last["build_id"] if last else ""],
     ).pl()
     persons = pl.concat([changed["person_key"], changed["other_person_key"]]).drop_nulls().unique().sort()
-    years = pl.DataFrame(schema={"school_year": pl.Int32, "person_count": pl.Int64})
-    if len(persons):
-        con.register("changed_person", persons.to_frame("person_key").to_arrow())
-        years = con.execute(
-            f"""
-            SELECT CAST(school_year AS INTEGER) AS school_year, count(DISTINCT person_key) AS person_count
-            FROM read_parquet(?, union_by_name = true)
-            JOIN {PRESENT_LINK} USING (record_key)
-            SEMI JOIN changed_person USING (person_key)
-            WHERE school_year IS NOT NULL
-            GROUP BY 1 ORDER BY 1
-            """,
+    if not len(persons):
+        return []
+    con.register("changed_person", persons.to_frame("person_key").to_arrow())
+    try:
+        found = con.execute(
+            f"SELECT DISTINCT CAST(school_year AS INTEGER) AS school_year FROM read_parquet(?, union_by_name = true)"
+            f" SEMI JOIN (SELECT record_key FROM {TONIGHT_LINK} SEMI JOIN changed_person USING (person_key))"
+            " USING (record_key) WHERE school_year IS NOT NULL ORDER BY school_year",
             [views.files_with_records(settings)],
-        ).pl()
+        ).fetchall()
+    finally:
         con.unregister("changed_person")
-    write_exchange(years, settings.exchange / "identity_touched_year.parquet")
-    return years["school_year"].to_list()
+    return [year for (year,) in found]
 
 
 def write_exchange(frame: pl.DataFrame, path: Path) -> None:

@@ -81,18 +81,23 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         con.execute("DELETE FROM vault.solved")
         scored = score_left(con, settings, touched, day)
         _choose_affected(con, policy, touched)
-        found = _solve(con, settings, policy, weights, day)
-        members = found.members.join(_sectors(con), on="record_key")
+        affected = con.execute(
+            f"SELECT record_key, sector, {', '.join(FACTS)}"
+            " FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
+        ).pl()
+        found = _solve(con, settings, policy, weights, day, affected)
+        members = found.members.join(affected.select("record_key", "sector"), on="record_key")
         history = registry.history_of(con, "affected")
         people = hold(members, history)
         folded = fold(
             people, history, registry.persons_of(con, history), lambda count: registry.unused_keys(con, count)
         )
         _keep(con, build_id, basis, found, folded, everything=touched is None)
-        years = registry.export_touched_years(con, settings)
-        queue = refresh_queue(con, settings, build_id)
-        undetermined = con.execute("SELECT * FROM vault.undetermined").pl()
-        persons = registry.export(con, settings, undetermined)
+        registry.find_tonight(con)
+        years = registry.touched_years(con, settings)
+        queue = refresh_queue(con, settings, build_id, registry.TONIGHT_LINK)
+        persons = registry.export(con, settings)
+        undetermined = con.execute("SELECT count(DISTINCT record_key) FROM vault.undetermined").fetchone()[0]
         conflicts = con.execute("SELECT * EXCLUDE (block) FROM vault.conflict ORDER BY ALL").pl()
         registry.write_exchange(conflicts, settings.exchange / "identity_conflict.parquet")
         export_organization_keys(con, settings)
@@ -107,7 +112,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         split=events.get("split", 0),
         moved=events.get("move", 0),
         conflicts=conflicts.height,
-        not_determined=undetermined["record_key"].n_unique(),
+        not_determined=undetermined,
         queued=queue.open_items,
         touched_years=tuple(years),
     )
@@ -192,13 +197,14 @@ def _choose_affected(con: duckdb.DuckDBPyConnection, policy: IdentityPolicy, tou
 
 
 def _solve(
-    con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy, weights: dict[int, float], day: date
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    policy: IdentityPolicy,
+    weights: dict[int, float],
+    day: date,
+    records: pl.DataFrame,
 ) -> Partition:
     """The partition of the affected records."""
-    records = con.execute(
-        f"SELECT record_key, sector, {', '.join(FACTS)}"
-        " FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
-    ).pl()
     within = "record_key_a IN (SELECT record_key FROM affected)"
     pairs = con.execute(
         "SELECT record_key_a, record_key_b, CAST(tier AS BIGINT) AS tier, rule, joins, follower"
@@ -210,8 +216,7 @@ def _solve(
         " SEMI JOIN affected USING (record_key)"
     ).pl()
     verdicts = con.execute(
-        "SELECT least(record_key_a, record_key_b) AS record_key_a, greatest(record_key_a, record_key_b) AS"
-        ' record_key_b, arg_max(verdict, "at") AS verdict FROM vault.verdict GROUP BY 1, 2 ORDER BY 1, 2'
+        f"SELECT record_key_a, record_key_b, verdict FROM {registry.JUDGED} ORDER BY record_key_a, record_key_b"
     ).pl()
     return partition(
         records,
@@ -224,12 +229,6 @@ def _solve(
         weigh=lambda wanted: weigh(con, settings, wanted, day),
         known_names=lambda groups: _other_names(con, groups, refused),
     )
-
-
-def _sectors(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    return con.execute(
-        "SELECT record_key, sector FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
-    ).pl()
 
 
 def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:

@@ -200,10 +200,9 @@ def score_left(
     everything = touched is None or _scored_with(con) != basis.fingerprint
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
-        con, "able", "changed", "closure", "chosen", "record", "scored_now", "key_now", "watched", "affected",
-        "candidate_by_key", "candidate", "pair_before",
+        con, "able", "changed", "closure", "chosen", "record", "scored_now", "key_now", "closure_key", "held", "sized",
+        "crossed", "met", "other_frequency", "candidate_before", "candidate_now", "candidate", "dropped", "pair_before",
     ):  # fmt: skip
-        before = None
         if everything:
             con.execute(f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}")
             for table in ("pair_score", "scored", "score_key"):
@@ -211,22 +210,28 @@ def score_left(
         _find_closure(con, touched, everything)
         _make_now(con, basis.keys)
         if not everything:
-            before = _group_sizes(con)
+            _find_held(con)
             for table in ("scored", "score_key"):
                 con.execute(f"DELETE FROM vault.{table} WHERE record_key IN (SELECT record_key FROM closure)")
         con.execute("INSERT INTO vault.scored SELECT * FROM scored_now ORDER BY record_key")
         con.execute("INSERT INTO vault.score_key SELECT * FROM key_now ORDER BY key, record_key")
         model = basis.model.over(_count_frequencies(con, basis.model))
-        _find_affected(con, basis.keys, before)
-        pairs = _make_candidates(con, basis.keys, everything)
+        if everything:
+            _make_candidates(con, basis.keys)
+        else:
+            _find_crossed(con, basis.keys)
+            _make_changed_candidates(con, basis.keys)
+        pairs = con.execute("SELECT count(*) FROM candidate").fetchone()[0]
         weighed = _weighed(con, model, basis.model.version, "FROM candidate", basis.kept_weight)
         if not everything:
-            within = (
-                "WHERE record_key_a IN (FROM affected UNION ALL FROM closure)"
-                " OR record_key_b IN (FROM affected UNION ALL FROM closure)"
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}"
+                " SEMI JOIN dropped USING (record_key_a, record_key_b)"
             )
-            con.execute(f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT} {within}")
-            con.execute(f"DELETE FROM vault.pair_score {within}")
+            con.execute(
+                "DELETE FROM vault.pair_score USING pair_before AS gone"
+                " WHERE pair_score.record_key_a = gone.record_key_a AND pair_score.record_key_b = gone.record_key_b"
+            )
         con.register("weighed", weighed.to_arrow())
         con.execute("INSERT INTO vault.pair_score SELECT *, ? FROM weighed", [basis.model.version])
         con.execute(
@@ -238,7 +243,7 @@ def score_left(
             """
         )
         con.unregister("weighed")
-        changed = con.execute("SELECT count(*) FROM affected").fetchone()[0]
+        changed = con.execute("SELECT count(*) FROM scored_now").fetchone()[0]
     con.execute("INSERT INTO vault.score_basis VALUES (?)", [basis.fingerprint])
     kept, precision = con.execute(
         "SELECT count(*), avg(1 / (1 + pow(2, -weight))) FILTER (weight >= ?) FROM vault.pair_score",
@@ -341,85 +346,138 @@ def _numbered(keys: list[Key]) -> dict[int, Key]:
     return dict(enumerate(keys, start=NAME_AND_BIRTH + 1))
 
 
-def _group_sizes(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """key, value, knots, records: of last night, for every value that a record of the closure had or has."""
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE watched AS SELECT DISTINCT key, value FROM vault.score_key"
-        " SEMI JOIN closure USING (record_key) UNION SELECT key, value FROM key_now"
-    )
-    return _watched_sizes(con)
+def _find_held(con: duckdb.DuckDBPyConnection) -> None:
+    """closure_key and held (key, value, record_key, knot, said), of last night: rows of the closure, and of all others
+    that share a value which a record of the closure had or has.
 
-
-def _watched_sizes(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    return con.execute(
-        "SELECT watched.key, watched.value, count(DISTINCT knot) AS knots, count(knot) AS records FROM watched"
-        " LEFT JOIN (SELECT key, value, knot FROM vault.score_key JOIN vault.scored USING (record_key)) AS held"
-        " USING (key, value) GROUP BY ALL"
-    ).pl()
-
-
-def _find_affected(con: duckdb.DuckDBPyConnection, keys: list[Key], before: pl.DataFrame | None) -> None:
-    """affected (record_key): records of which a pair or its weight may differ from last night's.
-
-    The closure's, and all that share a value whose group came to exceed its cap, or no longer does. A name and birth
-    date that a second record comes to bear weighs otherwise for the first.
+    The closure holds whole knots, of last night and of tonight, so that no knot is in both.
     """
-    con.execute("CREATE OR REPLACE TEMP TABLE affected AS SELECT record_key FROM scored_now")
-    if before is None:
-        return
-    caps = {NAME_AND_BIRTH: 1} | {number: key.cap for number, key in _numbered(keys).items()}
-    sized = before.join(_watched_sizes(con), on=["key", "value"], suffix="_now").with_columns(
-        cap=pl.col("key").replace_strict(caps, return_dtype=pl.Int64)
-    )
-    crossed = sized.filter(
-        pl.when(pl.col("key") == NAME_AND_BIRTH)
-        .then((pl.col("records") > pl.col("cap")) != (pl.col("records_now") > pl.col("cap")))
-        .otherwise((pl.col("knots") > pl.col("cap")) != (pl.col("knots_now") > pl.col("cap")))
-    )
-    con.register("crossed", crossed.select("key", "value").to_arrow())
     con.execute(
-        "INSERT INTO affected SELECT DISTINCT record_key FROM vault.score_key SEMI JOIN crossed USING (key, value)"
-        " ANTI JOIN closure USING (record_key)"
+        "CREATE OR REPLACE TEMP TABLE closure_key AS SELECT key, value, record_key, knot, said FROM ("
+        "SELECT * FROM vault.score_key SEMI JOIN closure USING (record_key)) JOIN vault.scored USING (record_key)"
     )
-    con.unregister("crossed")
-    con.execute("DROP TABLE temp.watched")
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE held AS
+        WITH watched AS (SELECT key, value FROM closure_key UNION SELECT key, value FROM key_now),
+        sharing AS (SELECT * FROM vault.score_key SEMI JOIN watched USING (key, value))
+        SELECT key, value, record_key, knot, said
+        FROM (SELECT * FROM sharing ANTI JOIN closure USING (record_key)) JOIN vault.scored USING (record_key)
+        """
+    )
 
 
-def _make_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key], everything: bool) -> int:
-    """candidate (record_key_a < record_key_b): pairs to score tonight; returns their number.
+def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
+    """crossed (record_key): records outside the closure that share a value whose group came to exceed its cap, or no
+    longer does. other_frequency (record_key): records that were the only one of their name and birth date and are not
+    any more, or the other way round: their pairs weigh otherwise. `held` then holds, beside its rows, those of every
+    value that a crossed record has.
+    """
+    caps = ", ".join(f"({number}, {key.cap})" for number, key in _numbered(keys).items())
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE sized AS
+        WITH row AS (
+            SELECT key, value, knot, true AS is_before, true AS is_now FROM held
+            UNION ALL SELECT key, value, knot, true, false FROM closure_key
+            UNION ALL SELECT key, value, knot, false, true FROM key_now JOIN scored_now USING (record_key)
+        )
+        SELECT key, value
+        FROM row LEFT JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
+        GROUP BY key, value, cap
+        HAVING CASE WHEN key = {NAME_AND_BIRTH}
+            THEN (count(*) FILTER (is_before) > 1) <> (count(*) FILTER (is_now) > 1)
+            ELSE (count(DISTINCT knot) FILTER (is_before) > cap) <> (count(DISTINCT knot) FILTER (is_now) > cap) END
+        """
+    )
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE other_frequency AS
+        SELECT DISTINCT record_key
+        FROM (SELECT key, value, record_key FROM held UNION ALL SELECT key, value, record_key FROM key_now)
+        SEMI JOIN sized USING (key, value) WHERE key = {NAME_AND_BIRTH}
+        """
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE crossed AS"
+        " SELECT DISTINCT record_key FROM held SEMI JOIN sized USING (key, value)"
+    )
+    con.execute(
+        """
+        INSERT INTO held
+        WITH further AS (
+            SELECT key, value FROM (SELECT * FROM vault.score_key SEMI JOIN crossed USING (record_key))
+            EXCEPT (SELECT key, value FROM held UNION ALL SELECT key, value FROM key_now)
+        )
+        SELECT key, value, record_key, knot, said
+        FROM (SELECT * FROM vault.score_key SEMI JOIN further USING (key, value)) JOIN vault.scored USING (record_key)
+        """
+    )
+
+
+def _make_changed_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
+    """candidate: pairs to score tonight, which were none last night or weigh otherwise; dropped: pairs of last night
+    that are none any more, or weigh otherwise. Both record_key_a < record_key_b.
+
+    Records never change, so that a pair of last night that is one tonight keeps its weight.
+    """
+    con.execute("CREATE OR REPLACE TEMP TABLE met AS FROM closure UNION FROM crossed")
+    tonight = "SELECT key, value, record_key, knot, said FROM key_now JOIN scored_now USING (record_key)"
+    for table, own in (("candidate_before", "FROM closure_key"), ("candidate_now", tonight)):
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {table} AS"
+            f" {_pairs_by_keys(_numbered(keys), f'(FROM held UNION ALL {own})', only_met=True)}"
+        )
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE candidate AS
+        WITH again AS (
+            FROM candidate_now WHERE record_key_a IN (FROM other_frequency) OR record_key_b IN (FROM other_frequency)
+        )
+        (FROM candidate_now EXCEPT FROM candidate_before) UNION FROM again
+        """
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE dropped AS (FROM candidate_before EXCEPT FROM candidate_now) UNION FROM candidate"
+    )
+
+
+def _make_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
+    """candidate (record_key_a < record_key_b): all pairs. Key by key, because a large state's do not fit together."""
+    con.execute("CREATE OR REPLACE TEMP TABLE candidate_now (record_key_a BIGINT, record_key_b BIGINT)")
+    held = "vault.score_key JOIN vault.scored USING (record_key)"
+    for number, key in _numbered(keys).items():
+        con.execute(f"INSERT INTO candidate_now {_pairs_by_keys({number: key}, held)}")
+    con.execute("CREATE OR REPLACE TEMP TABLE candidate AS SELECT DISTINCT * FROM candidate_now")
+
+
+def _pairs_by_keys(keys: dict[int, Key], held: str, only_met: bool = False) -> str:
+    """SQL of the pairs (record_key_a < record_key_b) that some keys make of the relation `held` (key, value,
+    record_key, knot, said). only_met: those with a record of the table `met`.
 
     Of a knot the record that says most stands for a value, among equals the one with the smallest key.
     """
-    con.execute("CREATE OR REPLACE TEMP TABLE candidate_by_key (record_key_a BIGINT, record_key_b BIGINT)")
-    only = "" if everything else "SEMI JOIN hit USING (value)"
-    meets = "" if everything else "AND (x.is_affected OR y.is_affected)"
-    for number, key in _numbered(keys).items():
-        con.execute(
-            f"""
-            INSERT INTO candidate_by_key
-            WITH hit AS (
-                SELECT DISTINCT value FROM vault.score_key SEMI JOIN affected USING (record_key) WHERE key = {number}
-            ),
-            held AS (SELECT record_key, value FROM vault.score_key {only} WHERE key = {number}),
-            -- The first of these sums is of the record that says most.
-            stands AS (
-                SELECT value, knot, min((255 - said)::HUGEINT * power_of_two + record_key) % power_of_two AS first
-                FROM held JOIN vault.scored USING (record_key)
-                CROSS JOIN (SELECT (1::HUGEINT << {RECORD_KEY_BITS}) AS power_of_two)
-                GROUP BY value, knot, power_of_two
-            ),
-            small AS (SELECT value FROM stands GROUP BY value HAVING count(*) BETWEEN 2 AND {key.cap}),
-            member AS (
-                SELECT value, knot, first::BIGINT AS record_key, affected.record_key IS NOT NULL AS is_affected
-                FROM stands SEMI JOIN small USING (value) LEFT JOIN affected ON affected.record_key = stands.first
-            )
-            SELECT least(x.record_key, y.record_key), greatest(x.record_key, y.record_key)
-            FROM member AS x JOIN member AS y ON x.value = y.value AND x.knot < y.knot {meets}
-            """
+    caps = ", ".join(f"({number}, {key.cap})" for number, key in keys.items())
+    return f"""
+        WITH policy AS (SELECT * FROM (VALUES {caps}) AS policy (key, cap)),
+        -- The first of these sums is of the record that says most.
+        stands AS (
+            SELECT key, value, knot, cap, min((255 - said)::HUGEINT * power_of_two + record_key) % power_of_two AS first
+            FROM {held} JOIN policy USING (key)
+            CROSS JOIN (SELECT (1::HUGEINT << {RECORD_KEY_BITS}) AS power_of_two)
+            GROUP BY key, value, knot, cap, power_of_two
+        ),
+        small AS (SELECT key, value FROM stands GROUP BY key, value, cap HAVING count(*) BETWEEN 2 AND cap),
+        member AS (
+            SELECT key, value, knot, first::BIGINT AS record_key,
+                {"first IN (FROM met)" if only_met else "true"} AS is_met
+            FROM stands SEMI JOIN small USING (key, value)
         )
-    con.execute("CREATE OR REPLACE TEMP TABLE candidate AS SELECT DISTINCT * FROM candidate_by_key")
-    con.execute("DROP TABLE temp.candidate_by_key")
-    return con.execute("SELECT count(*) FROM candidate").fetchone()[0]
+        SELECT DISTINCT least(x.record_key, y.record_key) AS record_key_a,
+            greatest(x.record_key, y.record_key) AS record_key_b
+        FROM member AS x JOIN member AS y
+            ON x.key = y.key AND x.value = y.value AND x.knot < y.knot AND (x.is_met OR y.is_met)
+        """
 
 
 # --- weights of pairs -------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """`make bench-identity`: what a night of identity costs at a million records and at ten, in full and with 1% changed.
 
-What belongs here: a population of five sectors made for size, written straight into a vault; dbt's identity phase and
-the connected components over it; and build/bench/identity.json: a list of {records, step, cpu_s, wall_s, peak_mib}.
-What does not: whether links are right (tests/unit/identity, the demo state), and a bar: machines differ.
+What belongs here: a population of five sectors made for size, written straight into a vault; dbt's identity phase, the
+connected components over it and the step in Python that scores, solves and gives ids; and build/bench/identity.json: a
+list of {records, step, cpu_s, wall_s, peak_mib}. What does not: whether links are right (tests/unit/identity, the demo
+state), and a bar: machines differ.
 
 Every step runs in a process of its own, so that its CPU time and its peak of memory are its own. "full" and the nights
-after it are dbt's whole phase: staging, tiers, tokens and checks. dbt's start-up is a step too, because a night pays it
-once however many records there are; take it off. "tiers and components" is what follows staging, without dbt. DuckDB
-may keep MEMORY and spills the rest.
+after it are dbt's whole phase: staging, tiers, tokens and checks; "people" and those after it are run_identity.
+Start-up is a step of each too, over an empty vault, because a night pays it once however many records there are; take
+it off. "tiers and components" is what follows staging, without dbt. DuckDB may keep MEMORY and spills the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines import dbt
+from pipelines import dbt, planner
 from pipelines.identity.partition import positions
 from pipelines.identity.vault import open_vault
 from pipelines.settings import ROOT, Settings, load
@@ -176,13 +177,30 @@ def night(settings: Settings, whole: bool) -> None:
         raise SystemExit("Policy or models changed while the bench ran, so this night was a whole one; run it again.")
 
 
+def people(settings: Settings, build_id: str) -> None:
+    """Scores, people and ids. The modules that every night imports are part of its start-up."""
+    import pandas  # noqa: F401
+    import splink  # noqa: F401
+
+    from pipelines.identity.run import run_identity
+
+    planner.begin(settings, build_id)
+    print(f"  {run_identity(settings, build_id)}", file=sys.stderr)
+
+
+# Those that run over a vault without records.
+START_UPS = ("dbt start-up", "people start-up")
 STEPS = {
     "dbt start-up": lambda settings: night(settings, whole=True),
+    "people start-up": lambda settings: people(settings, "20261121T000000-aaaa"),
     "full": lambda settings: night(settings, whole=True),
     "tiers and components": tiers_and_components,
+    "people": lambda settings: people(settings, "20261121T000000-aaaa"),
     "change": change,
     "1% changed": lambda settings: night(settings, whole=False),
+    "people, 1% changed": lambda settings: people(settings, "20261122T000000-aaaa"),
     "nothing changed": lambda settings: night(settings, whole=False),
+    "people, nothing changed": lambda settings: people(settings, "20261123T000000-aaaa"),
 }  # fmt: skip
 
 
@@ -234,10 +252,9 @@ def main() -> None:
             Path(home).mkdir(parents=True, exist_ok=True)
             settings = load({"P20W_HOME": home, "P20W_VAULT_KEY_FILE": f"{home}.key"})
             for step in ["fill", *STEPS]:
-                if step == "dbt start-up":
-                    # The same phase over a vault without records.
+                if step in START_UPS:
                     empty = f"{folder}/empty"
-                    Path(empty).mkdir()
+                    Path(empty).mkdir(exist_ok=True)
                     entry = measured(empty, 0, step) | {"records": records}
                 else:
                     entry = measured(home, records, step)

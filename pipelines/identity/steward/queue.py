@@ -76,16 +76,19 @@ class QueueSummary:
         return asdict(self)
 
 
-def refresh_queue(con: duckdb.DuckDBPyConnection, settings: Settings, build_id: str) -> QueueSummary:
+def refresh_queue(
+    con: duckdb.DuckDBPyConnection, settings: Settings, build_id: str, links: str = PRESENT_LINK
+) -> QueueSummary:
     """Bring vault.queue_item in step with tonight's persons and evidence, and export its counts.
 
-    `con`: the open vault, outside a transaction, after tonight's links are appended. Reads person_link, pair_score,
+    `con`: the open vault, outside a transaction, after tonight's links are appended. `links`: the relation of who a
+    record belongs to now (record_key, person_key). Reads pair_score,
     conflict, undetermined, verdict and the staged records. Writes exchange/steward_queue.parquet (a row a kind) and
     exchange/steward_verdict.parquet (who judged how many); no key of a record crosses. The same inputs append nothing.
     """
     day = planner.day_of(build_id)
     policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
-    _persons(con)
+    _persons(con, links)
     records = con.execute("SELECT count(*) FROM steward_person").fetchone()[0]
     limit = max(1, int(records * policy.queue_share))
     _find(con, settings, policy)
@@ -128,7 +131,7 @@ def persons_around(con: duckdb.DuckDBPyConnection, records: str) -> None:
     )
 
 
-def _persons(con: duckdb.DuckDBPyConnection) -> None:
+def _persons(con: duckdb.DuckDBPyConnection, links: str) -> None:
     """Make steward_person of all current records, with hashes of their numbers: whole states are searched for values
     that differ by comparing small ones."""
     con.execute(
@@ -137,7 +140,7 @@ def _persons(con: duckdb.DuckDBPyConnection) -> None:
         SELECT record_key, newest.person_key, record.birth_date, record.is_bare,
             CASE WHEN record.ssn IS NOT NULL THEN hash(record.ssn) END AS ssn_hash,
             CASE WHEN record.student_id_state IS NOT NULL THEN hash(record.student_id_state) END AS student_id_hash
-        FROM {PRESENT_LINK} AS newest JOIN vault.staging.stg_identity__record AS record USING (record_key)
+        FROM {links} AS newest JOIN vault.staging.stg_identity__record AS record USING (record_key)
         """
     )
 

@@ -212,7 +212,7 @@ def played(home):
         patch.setattr(registry, "unused_keys", keys)
         patch.setattr(registry, "os", system)
         if not home.has_queue:
-            patch.setattr(run, "refresh_queue", lambda con, settings, build_id: SimpleNamespace(open_items=0))
+            patch.setattr(run, "refresh_queue", lambda *_: SimpleNamespace(open_items=0))
         yield patch
 
 
