@@ -103,7 +103,7 @@ def identity_basis(settings: Settings) -> str:
     # Policy is dated: a row may come into force although no file changed.
     day = planner.build_date(settings) or datetime.now(UTC).date()
     policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
-    digest = hashlib.sha256(f"{duckdb.__version__} {policy.generation_years}".encode())
+    digest = hashlib.sha256(f"{duckdb.__version__} {policy}".encode())
     for path in sorted(files, key=lambda path: path.name):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -6,21 +6,14 @@
   spelling. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
   With `unread`, every name agrees: what fails even so need not be read.
 -#}
-{#- Years from which birth dates are a generation apart, read from the seed in the vault when a model is compiled. -#}
-{% macro identity_generation_years() %}
-    {%- if execute %}
-        {{ return(run_query("select value from " ~ policy_in_force('identity_parameter') ~ " as policy where parameter = 'generation_years'").rows[0][0]) }}
-    {%- endif %}
-    {{ return(0) }}
-{% endmacro %}
-
 {% macro identity_guards(text=false, unread=false) %}
+    {%- set limit = identity_parameters() -%}
     {#- A generation is no slip of the pen: a son may be born on his father's birthday. -#}
     {%- set near_birth -%}
         (year(a.birth_date) = year(b.birth_date))::integer
         + (month(a.birth_date) = month(b.birth_date))::integer
         + (day(a.birth_date) = day(b.birth_date))::integer >= 2
-        and abs(year(a.birth_date) - year(b.birth_date)) <= {{ identity_generation_years() }}
+        and abs(year(a.birth_date) - year(b.birth_date)) <= {{ limit.generation_years }}
     {%- endset -%}
     {%- set swapped -%}
         year(a.birth_date) = year(b.birth_date)
@@ -37,13 +30,13 @@
                 and a_text.given_initial = b_text.given_initial
             )
             or (
-                least(length(a_text.given_name), length(b_text.given_name)) >= 3
+                least(length(a_text.given_name), length(b_text.given_name)) >= {{ limit.short_name_length }}
                 and (
                     starts_with(a_text.given_name, b_text.given_name)
                     or starts_with(b_text.given_name, a_text.given_name)
                 )
             )
-            or jaro_winkler_similarity(a_text.given_name, b_text.given_name) >= 0.9
+            or jaro_winkler_similarity(a_text.given_name, b_text.given_name) >= {{ limit.given_similarity }}
             {%- endif %}
         )
         {%- endif %}
@@ -55,10 +48,10 @@
             {%- if text %}
             or list_has_any(a_text.surname_tokens, b_text.surname_tokens)
             or (
-                least(length(a_text.surname), length(b_text.surname)) >= 15
+                least(length(a_text.surname), length(b_text.surname)) >= {{ limit.cut_name_length }}
                 and (starts_with(a_text.surname, b_text.surname) or starts_with(b_text.surname, a_text.surname))
             )
-            or jaro_winkler_similarity(a_text.surname, b_text.surname) >= 0.92
+            or jaro_winkler_similarity(a_text.surname, b_text.surname) >= {{ limit.surname_similarity }}
             {%- endif %}
         )
         {%- endif %}
@@ -106,4 +99,15 @@
         'both_wage': 'a.is_wage and b.is_wage',
         'one_wage': 'a.is_wage <> b.is_wage',
     }) }}
+{% endmacro %}
+
+{#- The steward's numbers by name, read from the seed in the vault when a model is compiled. -#}
+{% macro identity_parameters() %}
+    {%- set found = {} -%}
+    {%- if execute %}
+        {%- for row in run_query('select parameter, value from ' ~ policy_in_force('identity_parameter') ~ ' as policy').rows %}
+            {%- do found.update({row[0]: row[1]}) -%}
+        {%- endfor %}
+    {%- endif %}
+    {{ return(found) }}
 {% endmacro %}

@@ -23,7 +23,8 @@ class IdentityPolicy:
     a pair that no tier ties and that looks like kin. review_weight: from which a steward may be asked.
     score_kept_weight: below it a scored pair is forgotten. block_limit: records of which all pairs are compared.
     queue_share: items per record. defer_days: days. generation_years: years
-    between two birth dates from which they are no slip of the pen.
+    between two birth dates from which they are no slip of the pen. The last four are limits of the guards' names in
+    letters and Jaro-Winkler similarity, 0 to 1 (dbt macro identity_guards).
     """
 
     merge_weight: float
@@ -36,6 +37,10 @@ class IdentityPolicy:
     queue_share: float
     defer_days: int
     generation_years: int
+    given_similarity: float
+    surname_similarity: float
+    short_name_length: int
+    cut_name_length: int
 
     @property
     def kept_edge_weight(self) -> float:

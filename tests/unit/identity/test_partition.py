@@ -23,6 +23,7 @@ SCORE = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "weight": pl.Float6
 POLICY = IdentityPolicy(
     merge_weight=4, keep_weight=-2, edge_weight=6, kin_weight=-20, review_weight=-2, score_kept_weight=-6,
     block_limit=300, queue_share=0.001, defer_days=30, generation_years=10,
+    given_similarity=0.9, surname_similarity=0.92, short_name_length=3, cut_name_length=15,
 )  # fmt: skip
 TIERS = {10: 30.0, 30: 30.0, 40: 14.0, 42: 9.0, 46: 9.0, 60: 12.0, 70: 12.0, 80: 10.0, 82: 8.0}
 OLD, YOUNG = date(2001, 3, 4), date(2006, 11, 20)
