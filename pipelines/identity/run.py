@@ -212,7 +212,7 @@ def _solve(
     ).pl()
     scores = con.execute(f"SELECT record_key_a, record_key_b, weight, said FROM vault.pair_score WHERE {within}").pl()
     refused = con.execute(
-        "SELECT record_key, anchor_record_key FROM vault.linkage.int_linkage__wage_refused"
+        "SELECT record_key, anchor_record_key, is_crowded FROM vault.linkage.int_linkage__wage_refused"
         " SEMI JOIN affected USING (record_key)"
     ).pl()
     verdicts = con.execute(
@@ -227,7 +227,7 @@ def _solve(
         verdicts=verdicts,
         refused=refused,
         weigh=lambda wanted: weigh(con, settings, wanted, day),
-        known_names=lambda groups: _other_names(con, groups, refused),
+        known_names=lambda groups: _other_names(con, groups, refused.filter(~pl.col("is_crowded"))),
     )
 
 

@@ -102,6 +102,37 @@ case(
     # A brother of the first.
     early("shelter_brother", "Leopold", "Winterbourne", "2018-08-08", "H50", "20033", ssn="219441200"),
 )
+# One number on more records than any key may be shared by (200), as of a form's printed example; a wage of one name.
+FIRST = ["Bar", "Cor", "Dul", "Fen", "Gam", "Hos", "Jil", "Kur", "Lom", "Mev", "Nat", "Pry", "Quo", "Sib", "Tav", "Vex"]
+LAST = [
+    "dock",
+    "fora",
+    "gith",
+    "holm",
+    "ley",
+    "murn",
+    "nesk",
+    "rup",
+    "sted",
+    "ton",
+    "wick",
+    "zorth",
+    "by",
+    "cazo",
+    "ham",
+]
+CROWD = [
+    (FIRST[n % 16] + LAST[n // 16] + "a", LAST[n % 15].title() + FIRST[n // 15].lower(),
+     f"{1985 + n % 31}-{1 + n % 12:02}-{1 + n % 28:02}")
+    for n in range(230)
+]  # fmt: skip
+case(
+    *(
+        early(f"crowd_{n}", given, surname, born, f"C{n}", f"{20300 + n}", ssn="219441250")
+        for n, (given, surname, born) in enumerate(CROWD)
+    ),
+    wage("crowd_wage", *CROWD[0][:2], "219441250"),
+)
 case(  # marriage and a move: the new name comes with a number of before
     k12("bride_by_student_id", "Lucinda", "Farthingale", "2001-06-14", "7120001", "20010"),
     college("bride_by_student_id", "Lucinda", "Ravenscroft", "2001-06-14", "M1", postal_code="20055",
@@ -269,6 +300,16 @@ def test_a_son_born_on_his_fathers_birthday_is_another_person(nights):
 def test_an_ssn_shared_by_a_whole_shelter_joins_nobody(nights):
     """A number needs a second field that agrees."""
     assert len(set.union(*(persons(nights, f"shelter_{n}") for n in range(12)))) == 12
+
+
+def test_wages_under_a_number_that_a_crowd_bears_follow_nobody(nights):
+    """Above the cap a number is nobody's: the wage waits although a name agrees, told once for each of the crowd."""
+    crowd = set.union(*(persons(nights, f"crowd_{n}") for n in range(len(CROWD))))
+    assert len(crowd) == len(CROWD)
+    assert not crowd & persons(nights, "crowd_wage")
+    wage_key = nights.rows.filter(who="crowd_wage")["record_key"][0]
+    waiting = nights.waiting.filter(record_key=wage_key)
+    assert set(waiting["candidate_person_key"]) == crowd and waiting.height == len(CROWD)
 
 
 def test_brother_and_sister_under_the_shelters_ssn_are_two(nights):

@@ -85,14 +85,14 @@ class Home:
             "staging.stg_identity__record": [self._row(key) for key in sorted(present)],
             "linkage.int_linkage__pair": [(a, b, tier, f"tier_{tier}", "link", None) for a, b, tier in tables.links]
             + [(a, b, tier, f"tier_{tier}", "attach", follower) for a, b, tier, follower in tables.follows],
-            "linkage.int_linkage__wage_refused": list(tables.refused),
+            "linkage.int_linkage__wage_refused": [(*pair, False) for pair in tables.refused],
             "main.current_record": [(key,) for key in present],
             "linkage.int_linkage__touched": [(key,) for key in touched],
         }
         columns = {
             "staging.stg_identity__record": ", ".join(f"{name} {kind}" for name, kind in STAGED.items()),
             "linkage.int_linkage__pair": PAIR,
-            "linkage.int_linkage__wage_refused": "record_key BIGINT, anchor_record_key BIGINT",
+            "linkage.int_linkage__wage_refused": "record_key BIGINT, anchor_record_key BIGINT, is_crowded BOOLEAN",
             "main.current_record": TABLES["current_record"],
         }
         with self.vault() as con:
