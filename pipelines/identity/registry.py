@@ -28,7 +28,7 @@ from pipelines.settings import Settings
 PRESENT_LINK = (
     "(SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key)"
 )
-# The same as a temporary table, for the steps of one night.
+# The same of tonight's records as a temporary table, for the steps of one night.
 TONIGHT_LINK = "tonight_link"
 # The newest verdict on every pair, where it binds; a newest 'defer' takes back what was said before.
 JUDGED = (
@@ -133,13 +133,20 @@ def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None
 
 
 def find_tonight(con: duckdb.DuckDBPyConnection) -> None:
-    """Make the temporary table tonight_link: record_key, person_key, rule, valid_from_build of every record's link that
-    holds now. Call it after `append`."""
+    """Make the temporary table tonight_link of the current records: record_key, person_key, rule, valid_from_build of
+    the link that holds now; sector, birth_date, is_bare, and hashes ssn_hash and student_id_hash, because whole states
+    are searched for values that differ by comparing small ones. Call it after `append`."""
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {TONIGHT_LINK} AS SELECT record_key, person_key, rule, valid_from_build"
-        " FROM vault.person_link"
-        " SEMI JOIN (SELECT max(link_number) AS link_number FROM vault.person_link GROUP BY record_key)"
-        " USING (link_number)"
+        f"""
+        CREATE OR REPLACE TEMP TABLE {TONIGHT_LINK} AS
+        SELECT record_key, link.person_key, link.rule, link.valid_from_build, record.sector, record.birth_date,
+            record.is_bare, CASE WHEN record.ssn IS NOT NULL THEN hash(record.ssn) END AS ssn_hash,
+            CASE WHEN record.student_id_state IS NOT NULL THEN hash(record.student_id_state) END AS student_id_hash
+        FROM vault.person_link AS link
+        SEMI JOIN (SELECT max(link_number) AS link_number FROM vault.person_link GROUP BY record_key)
+            USING (link_number)
+        JOIN vault.staging.stg_identity__record AS record USING (record_key)
+        """
     )
 
 
@@ -191,8 +198,8 @@ def export(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     """
     # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
     bridge = con.execute(
-        "SELECT record_key, person_key, sector, rule, ssn IS NOT NULL AS has_ssn, valid_from_build"
-        f" FROM {TONIGHT_LINK} JOIN vault.staging.stg_identity__record USING (record_key) ORDER BY record_key"
+        "SELECT record_key, person_key, sector, rule, ssn_hash IS NOT NULL AS has_ssn, valid_from_build"
+        f" FROM {TONIGHT_LINK} ORDER BY record_key"
     ).pl()
     not_determined = con.execute(
         "SELECT DISTINCT u.record_key, other.person_key AS candidate_person_key, u.reason FROM vault.undetermined AS u"

@@ -95,7 +95,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         _keep(con, build_id, basis, found, folded, everything=touched is None)
         registry.find_tonight(con)
         years = registry.touched_years(con, settings)
-        queue = refresh_queue(con, settings, build_id, registry.TONIGHT_LINK)
+        queue = refresh_queue(con, settings, build_id)
         persons = registry.export(con, settings)
         undetermined = con.execute("SELECT count(DISTINCT record_key) FROM vault.undetermined").fetchone()[0]
         conflicts = con.execute("SELECT * EXCLUDE (block) FROM vault.conflict ORDER BY ALL").pl()

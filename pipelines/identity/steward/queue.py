@@ -30,7 +30,7 @@ import polars as pl
 
 from pipelines import planner
 from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
-from pipelines.identity.registry import JUDGED, PRESENT_LINK, write_exchange
+from pipelines.identity.registry import JUDGED, TONIGHT_LINK, write_exchange
 from pipelines.identity.steward.desk import StewardError
 from pipelines.settings import Settings
 
@@ -76,19 +76,16 @@ class QueueSummary:
         return asdict(self)
 
 
-def refresh_queue(
-    con: duckdb.DuckDBPyConnection, settings: Settings, build_id: str, links: str = PRESENT_LINK
-) -> QueueSummary:
+def refresh_queue(con: duckdb.DuckDBPyConnection, settings: Settings, build_id: str) -> QueueSummary:
     """Bring vault.queue_item in step with tonight's persons and evidence, and export its counts.
 
-    `con`: the open vault, outside a transaction, after tonight's links are appended. `links`: the relation of who a
-    record belongs to now (record_key, person_key). Reads pair_score,
-    conflict, undetermined, verdict and the staged records. Writes exchange/steward_queue.parquet (a row a kind) and
+    `con`: the open vault, outside a transaction, after registry.find_tonight. Reads tonight_link, pair_score, conflict,
+    undetermined, verdict and the staged records. Writes exchange/steward_queue.parquet (a row a kind) and
     exchange/steward_verdict.parquet (who judged how many); no key of a record crosses. The same inputs append nothing.
     """
     day = planner.day_of(build_id)
     policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
-    _persons(con, links)
+    con.execute(f"DROP TABLE IF EXISTS temp.steward_person; CREATE TEMP VIEW steward_person AS FROM {TONIGHT_LINK}")
     records = con.execute("SELECT count(*) FROM steward_person").fetchone()[0]
     limit = max(1, int(records * policy.queue_share))
     _find(con, settings, policy)
@@ -101,7 +98,7 @@ def refresh_queue(
         con.execute("ROLLBACK")
         raise
     counts = _export(con, settings, build_id, records)
-    con.execute("DROP TABLE steward_person; DROP TABLE steward_candidate; DROP TABLE steward_kept")
+    con.execute("DROP VIEW steward_person; DROP TABLE steward_candidate; DROP TABLE steward_kept")
     queue = counts.filter(pl.col("kind") != SAMPLE)
     total = {name: int(queue[f"{name}_count"].sum()) for name in ("open", "deferred", "opened", "closed", "left_out")}
     return QueueSummary(
@@ -127,20 +124,6 @@ def persons_around(con: duckdb.DuckDBPyConnection, records: str) -> None:
         FROM vault.person_link AS link SEMI JOIN around USING (record_key)
         SEMI JOIN vault.staging.stg_identity__record AS record USING (record_key)
         GROUP BY link.record_key
-        """
-    )
-
-
-def _persons(con: duckdb.DuckDBPyConnection, links: str) -> None:
-    """Make steward_person of all current records, with hashes of their numbers: whole states are searched for values
-    that differ by comparing small ones."""
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE steward_person AS
-        SELECT record_key, newest.person_key, record.birth_date, record.is_bare,
-            CASE WHEN record.ssn IS NOT NULL THEN hash(record.ssn) END AS ssn_hash,
-            CASE WHEN record.student_id_state IS NOT NULL THEN hash(record.student_id_state) END AS student_id_hash
-        FROM {links} AS newest JOIN vault.staging.stg_identity__record AS record USING (record_key)
         """
     )
 

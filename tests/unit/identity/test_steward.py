@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from pipelines import planner
+from pipelines.identity import registry
 from pipelines.identity.steward import page, queue, sample, show
 from pipelines.identity.steward.desk import StewardError, at_desk
 from pipelines.identity.steward.verdict import give_verdict
@@ -52,6 +53,7 @@ def desk_of(tmp_path):
 
 
 def refresh(desk, build=BUILD):
+    registry.find_tonight(desk.con)
     return queue.refresh_queue(desk.con, desk.settings, build)
 
 
@@ -491,6 +493,7 @@ def served(tmp_path, monkeypatch):
     settings = home(tmp_path, queue_share=1)
     with open_vault(settings) as con:
         write(con, three())
+        registry.find_tonight(con)
         queue.refresh_queue(con, settings, BUILD)
     with page.StewardServer(settings, STEWARD) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
