@@ -11,40 +11,70 @@ with bearer as (
     where is_whole and not is_gone and ssn is not null
 ),
 
-shared as (
-    select
-        ssn,
+crowd as (
+    select ssn
+    from bearer
+    group by ssn
+    having
         count(*) > (
             select max(try_cast(cap as bigint))
             from {{ ref('match_tier') }}
             where key_name = 'ssn' and joins = 'attach'
-        ) as is_crowded,
-        min(case when is_wage then record_key end) as first_wage,
-        min(case when not is_wage then record_key end) as first_anchor
+        )
+),
+
+first_bearer as (
+    select
+        ssn,
+        min(case when is_wage then record_key end) as wage_key,
+        min(case when not is_wage then record_key end) as anchor_key
     from bearer
+    where ssn in (select ssn from crowd)
     group by ssn
-    having first_wage is not null and first_anchor is not null
+),
+
+unpaired as (
+    select
+        wage.record_key,
+        anchor.record_key as anchor_record_key
+    from bearer as wage
+    inner join bearer as anchor on wage.ssn = anchor.ssn
+    left join {{ ref('int_linkage__pair') }} as pair
+        on
+            least(wage.record_key, anchor.record_key) = pair.record_key_a
+            and greatest(wage.record_key, anchor.record_key) = pair.record_key_b
+    where
+        wage.is_wage
+        and not anchor.is_wage
+        and pair.record_key_a is null
+        and wage.ssn not in (select ssn from crowd)
+),
+
+-- The first wage and the first record of a crowd meet in both branches, hence union.
+crowded as (
+    select
+        bearer.record_key,
+        first_bearer.anchor_key as anchor_record_key
+    from bearer
+    inner join first_bearer on bearer.ssn = first_bearer.ssn
+    where bearer.is_wage and first_bearer.anchor_key is not null
+    union
+    select
+        first_bearer.wage_key as record_key,
+        bearer.record_key as anchor_record_key
+    from bearer
+    inner join first_bearer on bearer.ssn = first_bearer.ssn
+    where not bearer.is_wage and first_bearer.wage_key is not null
 )
 
 select
-    wage.record_key,
-    anchor.record_key as anchor_record_key,
-    shared.is_crowded
-from shared
-inner join bearer as wage on shared.ssn = wage.ssn
-inner join bearer as anchor
-    on
-        wage.ssn = anchor.ssn
-        and (
-            not shared.is_crowded
-            or wage.record_key = shared.first_wage
-            or anchor.record_key = shared.first_anchor
-        )
-left join {{ ref('int_linkage__pair') }} as pair
-    on
-        least(wage.record_key, anchor.record_key) = pair.record_key_a
-        and greatest(wage.record_key, anchor.record_key) = pair.record_key_b
-where
-    wage.is_wage
-    and not anchor.is_wage
-    and pair.record_key_a is null
+    record_key,
+    anchor_record_key,
+    false as is_crowded
+from unpaired
+union all
+select
+    record_key,
+    anchor_record_key,
+    true as is_crowded
+from crowded

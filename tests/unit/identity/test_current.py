@@ -1,4 +1,7 @@
-"""Which records are tonight's, and that a night which computes only what they touch ends where a whole one ends."""
+"""Which records are tonight's, and that a night which computes only what they touch ends where a whole one ends.
+
+What needs dbt's compiled models is marked slow: test_adversarial.py solves a whole population in part and in full.
+"""
 
 from __future__ import annotations
 
@@ -161,6 +164,7 @@ def _models(settings) -> dict[str, dict]:
     return {node["name"]: node for node in nodes if node["resource_type"] == "model" and node["name"] in ORDER}
 
 
+@pytest.mark.slow
 def test_dbt_itself_computes_in_part_what_it_computes_in_full(compiled):
     whole, partial, settings = compiled
     assert partial["int_linkage__edge"]["compiled_code"] != whole["int_linkage__edge"]["compiled_code"]
@@ -191,6 +195,7 @@ record = st.tuples(
 )
 
 
+@pytest.mark.slow
 @hypothesis_settings(
     max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -229,6 +234,7 @@ def test_nights_in_part_find_the_pairs_of_a_whole_night_and_tell_which_records_d
         assert touched <= before | now
 
 
+@pytest.mark.slow
 def test_a_group_that_outgrows_its_cap_overnight_loses_its_pairs_and_gets_them_back(compiled):
     whole, partial, _ = compiled
     night = Night(whole, partial)
@@ -246,6 +252,7 @@ def test_a_group_that_outgrows_its_cap_overnight_loses_its_pairs_and_gets_them_b
     assert len(night.pairs()) == cap * (cap - 1) // 2
 
 
+@pytest.mark.slow
 def test_a_name_that_becomes_common_overnight_proves_less_for_records_that_did_not_change(compiled):
     whole, partial, _ = compiled
     night = Night(whole, partial)
