@@ -18,7 +18,8 @@ ZERO_RULES = ("hideable", "shown")
 
 @dataclass(frozen=True)
 class Policy:
-    """One dated set of parameters. Counts are people, shares are 0 to 1, money is dollars."""
+    """One dated set of parameters. Counts are people, shares are 0 to 1, money is dollars; costs are doublings of the
+    people in a cell: how many times larger another cell may be and still be hidden first."""
 
     minimum_count: int
     accountability_minimum: int
@@ -28,6 +29,9 @@ class Policy:
     top_employer_share: float
     median_rounding: int
     repair_rounds: int
+    state_cost: int
+    lea_cost: int
+    whole_cost: int
 
 
 # Lowest and highest value that makes sense: outside of them it is a slip of the pen, not a policy.
@@ -39,6 +43,9 @@ RANGES = {
     "top_employer_share": (0.0, 1.0),
     "median_rounding": (1, 100_000),
     "repair_rounds": (1, 1000),
+    "state_cost": (0, 60),
+    "lea_cost": (0, 60),
+    "whole_cost": (0, 60),
 }
 
 

@@ -26,11 +26,8 @@ from pipelines.disclosure.declare import ALL, Declaration
 from pipelines.disclosure.policy import Policy
 
 # Weights of the cost of hiding one more cell, in units of log2(people). They order choices, they protect nothing.
-LEVEL_COST = (24.0, 8.0, 0.0, 0.0)  # by level rank: what a whole state or LEA loses is read by more people
-WHOLE_COST = 12.0  # the 'all' cell of an organization
 OPENS_TIE_COST = 2.5  # each tie in which this would be the first hidden cell, and so need a partner of its own
 STEP_COST = 2.0  # in a repair, each step between the target and its partner
-DEAR_COST = LEVEL_COST[0]  # in a repair, from here on only as a last resort: all of a state, the whole of an LEA
 TOO_SMALL_COST = 4.0  # alone it does not fill the tie up to n, so another would follow
 NEAR_EQUAL = 1.0  # costs this close are decided by the secret key
 BARRED = 1e6  # hiding would change nothing for the reader
@@ -72,8 +69,8 @@ class Suppressor:
         rank = declaration.cells["level_rank"].to_numpy()
         self.base_cost = (
             np.log2(np.where(self.d == 0, self.n_min, self.d) + 2.0)
-            + np.array(LEVEL_COST)[rank]
-            + np.where((declaration.cells["breakdown_code"] == ALL).to_numpy(), WHOLE_COST, 0.0)
+            + np.array([policy.state_cost, policy.lea_cost, 0, 0], dtype=float)[rank]
+            + np.where((declaration.cells["breakdown_code"] == ALL).to_numpy(), policy.whole_cost, 0)
             + NEAR_EQUAL * _draw(declaration.cells["label"].to_list(), secret)
         )
         self.batches = self._batches(rank)
@@ -311,14 +308,14 @@ class Suppressor:
             reached = set().union(*(touching(other, numerator) for other in edge)) - seen if edge else set()
             chosen = [other for other in reached if wanted(other)]
             price.update({other: self.base_cost[other] + STEP_COST * step for other in chosen})
-            if any(self.base_cost[other] < DEAR_COST for other in chosen):
+            if any(self.base_cost[other] < self.policy.state_cost for other in chosen):
                 last = min(last, step + 1)
             if step == last:
                 break
             seen |= reached
             edge = reached
         # What a whole state reads is hidden only where nothing smaller is left.
-        small = {other for other in price if self.base_cost[other] < DEAR_COST}
+        small = {other for other in price if self.base_cost[other] < self.policy.state_cost}
         return sorted(small or price, key=lambda other: (price[other], other))
 
     def _open_numerators(self, cell: int, touching, depth: int) -> list[int]:
@@ -329,7 +326,7 @@ class Suppressor:
         pattern = self.pattern
         # Where the numerator hangs on hidden denominators, more of those help sooner than numerators farther off.
         near = self._open_numerators(cell, touching, depth=1 if pattern.hide_d[cell] else 2)
-        near = [other for other in near if self.base_cost[other] < DEAR_COST]
+        near = [other for other in near if self.base_cost[other] < self.policy.state_cost]
         for other in near[:left]:
             self._hide_n(np.array([other]))
         left -= min(left, len(near))

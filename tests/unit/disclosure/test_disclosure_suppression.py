@@ -209,6 +209,22 @@ def test_findings_of_one_cause_are_repaired_once():
     assert 0 < hidden[1] < hidden[0]
 
 
+def test_what_a_figure_of_a_level_costs_is_policy():
+    people = [("one", school, "fm"[i % 2], "z", i % 3 > 0) for school in range(3) for i in range(30)]
+    declaration = declare(cube(people), organization(1, 3), GROUP, register("one"))
+
+    def cost(**changed):
+        return Suppressor(declaration, replace(SMALL, **changed), SMALL_BANDS, b"key").base_cost
+
+    level = declaration.cells["organization_level"].to_numpy()
+    whole = (declaration.cells["breakdown_code"] == "all").to_numpy()
+    plain = cost(state_cost=0, lea_cost=0, whole_cost=0)
+    assert set(np.round(cost(state_cost=9, lea_cost=0, whole_cost=0) - plain, 6)[level == "state"]) == {9}
+    assert set(np.round(cost(state_cost=0, lea_cost=7, whole_cost=0) - plain, 6)[level == "lea"]) == {7}
+    assert set(np.round(cost(state_cost=9, lea_cost=7, whole_cost=0) - plain, 6)[level == "school"]) == {0}
+    assert set(np.round(cost(state_cost=0, lea_cost=0, whole_cost=5) - plain, 6)[whole]) == {5}
+
+
 def test_two_secrets_choose_partners_differently_somewhere():
     # School 0 has 5 girls; the girls of one of three nearly equal schools must be hidden with them.
     size = {0: 5, 1: 40, 2: 41, 3: 42}
