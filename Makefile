@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export P20W_HOME ?= $(CURDIR)/state
 
-.PHONY: setup nightly nightly-real test test-full bench-linkage bench-identity ui lock lint demo clean
+.PHONY: setup nightly nightly-real test test-full bench-linkage bench-disclosure bench-identity ui lock lint demo clean
 
 setup: $(VENV)/.ready
 
@@ -39,6 +39,9 @@ bench-linkage: setup   ## the linkage engine beside others on published sets; wr
 
 bench-identity: setup  ## what a night of identity costs at 1 and 10 million records; writes build/bench/identity.json
 	$(BIN)/python tests/bench/bench_identity.py
+
+bench-disclosure: setup ## protection of a table of counts at 0.14 to 7 million cells; writes build/bench/disclosure.json
+	$(BIN)/python tests/bench/bench_disclosure.py
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

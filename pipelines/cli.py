@@ -197,6 +197,43 @@ def crosswalk(
 
 
 @app.command()
+def protect(
+    table: Annotated[Path, typer.Argument(help="A CSV or Parquet table of exact counts; totals may be left out.")],
+    family: Annotated[Path, typer.Option(help="YAML: the count, the least number and the dimensions; see the README.")],
+    out: Annotated[Path, typer.Option(help="The CSV or Parquet file to write: every cell, shown or hidden.")],
+    key_file: Annotated[
+        Path | None, typer.Option(help="64 hexadecimal digits or more: the same key hides the same partners.")
+    ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="Folder for certificates and losses. Restricted: they tell hidden counts.")
+    ] = None,
+) -> None:
+    """Hide in any table of counts what gives people away, certified and verified before anything is written."""
+    from pipelines.disclosure.table.protect import protect_file
+
+    typer.echo(protect_file(table, family, out, key_file, evidence).as_text(out))
+
+
+@app.command()
+def attack(
+    table: Annotated[Path, typer.Argument(help="A protected CSV or Parquet table: status and empty counts.")],
+    family: Annotated[Path, typer.Option(help="YAML: the count, the least number and the dimensions; see the README.")],
+    out: Annotated[Path, typer.Option(help="The CSV or Parquet file to write: every cell's interval.")],
+    seconds: Annotated[float, typer.Option(help="At most this long for programs over many sums.", min=0)] = 600.0,
+    fail_on_finding: Annotated[
+        bool, typer.Option("--fail-on-finding", help="Exit 1 when a reader learns what the family forbids.")
+    ] = False,
+) -> None:
+    """What a reader can compute of a protected table's hidden cells. Exits 0 when the attack ran, whatever it found."""
+    from pipelines.disclosure.table.attack import attack_file
+
+    found = attack_file(table, family, out, seconds)
+    typer.echo(found.as_text())
+    typer.echo(f"Every cell's interval is in {out}: it may give people away, so keep it restricted.")
+    raise typer.Exit(1 if fail_on_finding and found.has_finding else 0)
+
+
+@app.command()
 def ui(port: int = 3000) -> None:
     """Open the orchestrator's pages on this machine."""
     from pipelines.defs.run import prepare_instance

@@ -20,6 +20,7 @@ import polars as pl
 
 from pipelines import planner
 from pipelines.disclosure.bands import Bands, load_bands, share_text
+from pipelines.disclosure.certify import Certificates, certify, verify
 from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
 from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
@@ -83,6 +84,8 @@ class OfficialSummary:
     no_students: int
     findings_repaired: int
     findings_left: int
+    certified: int
+    uncertified: int
     repair_rounds: int
     blocks: int
     largest_block: int
@@ -95,7 +98,11 @@ class OfficialSummary:
 
 @dataclass(frozen=True)
 class Protected:
-    """Outcome of protecting one declaration: what is published, how, and what the attack still finds."""
+    """Outcome of protecting one declaration: what is published, how, what the attack still finds, and the proof.
+
+    certificates: None where findings are left, which refuse the release anyway. flaws: what the check of values and
+    certificates in SQL says is wrong, in sentences.
+    """
 
     declaration: Declaration
     pattern: Pattern
@@ -103,10 +110,13 @@ class Protected:
     detection: Detection
     rounds: int
     repaired: Counter
+    certificates: Certificates | None
+    flaws: list[str]
 
 
 def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: bytes) -> Protected:
-    """Suppress, attack, and hide more until the attack finds nothing or policy.repair_rounds are used up."""
+    """Suppress, attack and certify; hide more until the attack finds nothing and every sensitive value has its
+    certificate, or policy.repair_rounds are used up."""
     suppressor = Suppressor(declaration, policy, bands, secret)
     pattern = suppressor.close()
     repaired: Counter = Counter()
@@ -123,9 +133,14 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
             clean=clean,
             stop_early=round_ < policy.repair_rounds,
         )
-        if not detection.findings or round_ == policy.repair_rounds:
+        certificates, targets = None, []
+        if not detection.findings:
+            certificates = certify(declaration, published, policy.minimum_count, policy.interval_width)
+            targets = [(variable.removeprefix("x"), cell) for variable, cell, _ in certificates.uncertified]
+            targets += [(variable[-1], other) for variable, _, other in certificates.uncertified if other >= 0]
+            repaired.update("uncertified" for _ in certificates.uncertified)
+        if (certificates is not None and not targets) or round_ == policy.repair_rounds:
             break
-        targets = []
         for finding in detection.findings:
             variable = "d" if finding.variable in ("d", "xd") else "n"
             targets.append((variable, finding.cell))
@@ -139,7 +154,10 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
         repaired.update(finding.rule for finding in detection.findings)
         if not changed:
             break
-    return Protected(declaration, pattern, published, detection, round_, repaired)
+    flaws = []
+    if certificates is not None:
+        flaws = verify(declaration, published, certificates, policy.minimum_count, policy.interval_width)
+    return Protected(declaration, pattern, published, detection, round_, repaired, certificates, flaws)
 
 
 def _all_cell(declaration: Declaration) -> np.ndarray:
@@ -231,8 +249,9 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
 
     Reads cubes.cube_indicator and core.dim_organization in the warehouse and the seeds; writes
     protected.official_indicator (with no rows when there is nothing official), evidence/disclosure/<build_id>.parquet
-    (exact counts and causes), evidence/disclosure/<build_id>__finding.parquet (what was found, with its arithmetic)
-    and the check results `disclosure.official_indicator.*`. A finding that remains fails the check: nothing is passed.
+    (exact counts and causes), evidence/disclosure/<build_id>__finding.parquet (what was found, with its arithmetic),
+    <build_id>__move.parquet and __certified.parquet (the certificates, which give hidden counts away) and the check
+    results `disclosure.official_indicator.*`. A finding that remains fails the check: nothing is passed.
     Raises ValueError for broken policy or a cube that contradicts its declaration.
     """
     from pipelines.identity.vault import open_vault, secret
@@ -275,6 +294,8 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
         no_students=statuses["no_students"],
         findings_repaired=sum(protected.repaired.values()),
         findings_left=len(protected.detection.findings),
+        certified=protected.certificates.certified.height if protected.certificates else 0,
+        uncertified=len(protected.certificates.uncertified) if protected.certificates else 0,
         repair_rounds=protected.rounds,
         blocks=protected.detection.blocks,
         largest_block=protected.detection.largest_block,
@@ -429,6 +450,9 @@ def _write_evidence(settings: Settings, build_id: str, protected: Protected, tab
     ]
     schema = {"build_id": pl.String, "rule": pl.String, "variable": pl.String, "cell": pl.Int64, "sentence": pl.String}
     pl.DataFrame(found, schema=schema).write_parquet(folder / f"{build_id}__finding.parquet")
+    if protected.certificates is not None:
+        protected.certificates.moves.write_parquet(folder / f"{build_id}__move.parquet")
+        protected.certificates.certified.write_parquet(folder / f"{build_id}__certified.parquet")
 
 
 def _checks(protected: Protected, official: pl.DataFrame) -> list[dict]:
@@ -456,6 +480,21 @@ def _checks(protected: Protected, official: pl.DataFrame) -> list[dict]:
             else f"Nothing found ({meaning}), over {detection.blocks} linked blocks of hidden values."
         )
         results.append(_check(rule, "fail" if count else "pass", count, hidden, message, families))
+    certificates = protected.certificates
+    without = len(certificates.uncertified) if certificates else hidden
+    results.append(
+        _check(
+            "certificate",
+            "fail" if without or protected.flaws else "pass",
+            max(without, len(protected.flaws)),
+            certificates.certified.height + without if certificates else hidden,
+            f"{without} sensitive values have no certificate. The release is refused; hide more or coarsen their block."
+            if without
+            else " ".join(protected.flaws)
+            or "Every sensitive value has an integer certificate, and all of them hold in plain SQL.",
+            families,
+        )
+    )
     partly = detection.partly_solved_blocks
     results.append(
         _check(

@@ -94,6 +94,7 @@ CHECKS = {
     "breakdowns_present": "Every breakdown is there",
     "key_conflict": "Rows with the same key that differ",
     "program_coverage": "Every hidden number tried by linear programs",
+    "certificate": "Every small number proven to be hidden",
     "run_results_recorded": "Results of the night's models are there",
 }
 STATUSES = {"fail": "failed", "error": "could not run", "skipped": "skipped", "warn": "warning"}

@@ -1,0 +1,208 @@
+"""`p20w protect`: hide what gives people away in a table of counts, prove it, verify the proof, then write.
+
+What belongs here: the order of the steps, the choice of the engine by size, the rows that are written and the report.
+What does not: the search (search, cubes), the checks (verify), the reading of the table (family).
+
+Which cells are primary, the report and the certificates are restricted evidence: a certificate tells the exact count of
+a hidden cell to whoever reads it with the published table. They are written only where --evidence says.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipelines.disclosure.table.cubes import solve_by_cubes
+from pipelines.disclosure.table.family import (
+    Table,
+    check_suffix,
+    read_counts,
+    read_family,
+    write_table,
+)
+from pipelines.disclosure.table.problem import Certificates, Problem, pose
+from pipelines.disclosure.table.search import solve, solve_by_parts
+from pipelines.disclosure.table.verify import verify
+from pipelines.errors import MissingFileError, P20wError
+
+SMALL = 3_000  # cells that may be hidden, up to which every move is a program over the whole table,
+MEDIUM = 12_000  # and up to which it is one over a part of it: about a minute
+KEY_BYTES = 32
+EVIDENCE_COLUMNS = ("certificate", "change")
+
+
+@dataclass(frozen=True)
+class Protected:
+    """What was done, in numbers. hidden = primaries + partners; certified: hidden cells below n, each with a move."""
+
+    cells: int
+    primaries: int
+    partners: int
+    certified: int
+    moves: int
+    key_was_drawn: bool
+
+    def as_text(self, out: Path) -> str:
+        said = (
+            f"{self.cells} cells, {self.primaries + self.partners} hidden: {self.primaries} for themselves, "
+            f"{self.partners} as partners. {self.certified} cells certified by {self.moves} moves, all verified. "
+            f"Written to {out}."
+        )
+        if self.key_was_drawn:
+            said += " The key was drawn for this run: another run will choose other partners (see --key-file)."
+        return said
+
+
+def protect_file(table: Path, family: Path, out: Path, key_file: Path | None, evidence: Path | None) -> Protected:
+    """Protect a table and write it whole, or raise P20wError and write nothing.
+
+    The output has every cell, totals included: the dimensions' columns, their parents columns, the count (empty where
+    hidden) and status (shown, hidden). Same table and key, same bytes, in whatever order the rows came.
+    """
+    check_suffix(out, "--out")
+    if evidence is not None and evidence.is_file():
+        raise P20wError(f"--evidence {evidence} is a file; name a folder that only those with exact counts may read.")
+    secret = read_key(key_file) if key_file else secrets.token_bytes(KEY_BYTES)
+    declared = read_family(family)
+    for dimension in declared.dimensions:
+        if dimension.column in EVIDENCE_COLUMNS:
+            raise P20wError(
+                f"{family.name}: the evidence needs the column {dimension.column} for itself: rename it in the table."
+            )
+    exact = read_counts(table, declared)
+    problem = pose(exact, secret)
+    proof = choose(problem)
+    hidden = problem.primary | proof.touched(len(problem.value))
+    frame = protected_frame(exact, hidden)
+    moves, certified = evidence_frames(exact, proof)
+    wrong = verify(exact, frame, moves, certified)
+    if wrong:
+        raise P20wError(
+            f"The protection of {table.name} did not pass its own verification, so nothing was written. Report this "
+            "with the family file: " + " ".join(wrong)
+        )
+    if evidence is not None:
+        _write_evidence(evidence, moves, certified, loss(problem, hidden, proof))
+    write_table(frame, out)
+    primaries = int(problem.primary.sum())
+    return Protected(
+        cells=len(hidden),
+        primaries=primaries,
+        partners=int(hidden.sum()) - primaries,
+        certified=len(proof.certified),
+        moves=len(np.unique(proof.move)),
+        key_was_drawn=key_file is None,
+    )
+
+
+def _write_evidence(folder: Path, moves: pl.DataFrame, certified: pl.DataFrame, report: dict) -> None:
+    """certificates.parquet, certified.parquet and report.json, each whole or not at all."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / ".report.json.tmp"
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(folder / "report.json")
+    except OSError as error:
+        raise P20wError(
+            f"--evidence {folder} could not be written: {error.strerror or 'the system refused'}."
+        ) from None
+    write_table(moves, folder / "certificates.parquet")
+    write_table(certified, folder / "certified.parquet")
+
+
+def choose(problem: Problem) -> Certificates:
+    """What to hide, with its proof: by programs in a small table, by cubes in a large one, which hide somewhat more."""
+    if not problem.primary.any():
+        none = np.zeros(0, dtype=np.int64)
+        return Certificates(none, none, none, none, none)
+    cells = int(problem.movable.sum())
+    engine = solve if cells <= SMALL else solve_by_parts if cells <= MEDIUM else solve_by_cubes
+    return engine(problem)
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file of hexadecimal digits. Raises P20wError when there is none or it is shorter than 32 bytes."""
+    if not path.is_file():
+        raise MissingFileError(f"There is no key file {path}.")
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (ValueError, UnicodeDecodeError):
+        key = b""
+    if len(key) < KEY_BYTES:
+        raise P20wError(f"The key file {path} must hold {2 * KEY_BYTES} hexadecimal digits or more, made at random.")
+    return key
+
+
+def protected_frame(table: Table, hidden: np.ndarray) -> pl.DataFrame:
+    """Every cell as its readers see it, in the order of the codes. hidden: per cell."""
+    shown = pl.Series(~hidden)
+    return (
+        _coded(table, np.arange(table.value.size), parents=True)
+        .with_columns(pl.Series(table.family.count, table.value.ravel()), shown.alias("status"))
+        .with_columns(
+            pl.when(pl.col("status")).then(pl.col(table.family.count)).alias(table.family.count),
+            pl.when(pl.col("status")).then(pl.lit("shown")).otherwise(pl.lit("hidden")).alias("status"),
+        )
+    )
+
+
+def evidence_frames(table: Table, proof: Certificates) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Moves (certificate, the dimensions' columns, change) and certified cells (certificate, these columns)."""
+    moves = _coded(table, proof.cell).with_columns(pl.Series("change", proof.amount))
+    moves.insert_column(0, pl.Series("certificate", proof.move))
+    certified = _coded(table, proof.certified)
+    certified.insert_column(0, pl.Series("certificate", proof.by))
+    return moves, certified
+
+
+def _coded(table: Table, cells: np.ndarray, parents: bool = False) -> pl.DataFrame:
+    """The columns that name cells, as enumerations: a table of millions of cells repeats few codes."""
+    columns = []
+    for dimension, index in zip(table.dimensions, np.unravel_index(cells, table.value.shape), strict=True):
+        texts = {dimension.column: dimension.codes}
+        if parents:
+            texts |= dict(zip(dimension.parents, dimension.up, strict=True))
+        for name, text in texts.items():
+            values = [each or None for each in text]
+            kind = pl.Enum(list(dict.fromkeys(each for each in values if each)))
+            columns.append(pl.Series(name, values, dtype=kind).gather(index))
+    return pl.DataFrame(columns)
+
+
+def loss(problem: Problem, hidden: np.ndarray, proof: Certificates) -> dict:
+    """What protection costs, by level: cells with a count, primaries, partners, and people counted in hidden cells."""
+    table = problem.table
+    levels = {}
+    for axis, dimension in enumerate(table.dimensions):
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(dimension.level))}
+        which = np.array([numbers[name] for name in dimension.level], dtype=np.int32)
+        shape = [-1 if k == axis else 1 for k in range(table.value.ndim)]
+        levels[dimension.column] = pl.Series(list(numbers)).gather(
+            np.broadcast_to(which.reshape(shape), table.value.shape).ravel()
+        )
+    partner = hidden & ~problem.primary
+    rows = (
+        pl.DataFrame(levels)
+        .with_columns(
+            cells=pl.Series(problem.value > 0),
+            primaries=pl.Series(problem.primary),
+            partners=pl.Series(partner),
+            people_hidden=pl.Series(np.where(hidden, problem.value, 0)),
+        )
+        .group_by(list(levels), maintain_order=True)
+        .agg(pl.col("cells", "primaries", "partners", "people_hidden").sum())
+    )
+    return {
+        "restricted": "This report and the certificates beside it tell hidden counts. They stay with the exact counts.",
+        "minimum": problem.minimum,
+        "interval": problem.interval,
+        "zeros": "shown" if table.family.zeros_shown else "hideable",
+        "certified": len(proof.certified),
+        "uncertified": 0,
+        "loss": rows.to_dicts(),
+    }

@@ -1,0 +1,192 @@
+"""`make bench-disclosure`: protection of a synthetic state's counts at growing size, with time and memory.
+
+What belongs here: a state with the shape of real ones (districts of unequal size, schools with a span of grades, rare
+groups), runs in processes of their own, and build/bench/disclosure.json: a list of {case, cells, primaries,
+secondaries, determined, residuals_under_n, uncertified, wall_s, cpu_s, peak_mib} and the parts of the time. What does
+not: a bar; figures of one run on one machine are compared with each other, never with a fixed time.
+
+cells are those with a count above 0; zeros are shown. wall_s and cpu_s are of the suppression with its certificates,
+not of reading, verifying and writing the file, which are given beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import yaml
+
+from pipelines.settings import ROOT
+
+DISTRICTS = {"counts 0.14 million": 100, "counts 0.7 million": 500, "counts 1.4 million": 1_000}
+DISTRICTS["counts 7 million"] = 5_000
+GRADES = ["PK", "KG", *(f"{grade:02d}" for grade in range(1, 13)), "UG"]
+SPANS = ((0, 7), (1, 8), (7, 10), (10, 14), (1, 10), (0, 14))  # from and to, of GRADES
+SPAN_SHARES = (0.3, 0.25, 0.14, 0.16, 0.1, 0.05)
+GROUPS = {
+    "gender": (("female", 0.4885), ("male", 0.5095), ("nonbinary", 0.002)),
+    "race": (
+        ("american_indian", 0.009),
+        ("asian", 0.055),
+        ("black", 0.15),
+        ("hispanic", 0.28),
+        ("pacific_islander", 0.004),
+        ("two_or_more", 0.05),
+        ("white", 0.452),
+    ),
+    "economic": (("disadvantaged", 0.5), ("not_disadvantaged", 0.5)),
+    "english": (("learner", 0.1), ("not_learner", 0.9)),
+    "disability": (("disability", 0.14), ("no_disability", 0.86)),
+}
+FAMILY = {
+    "count": "students",
+    "minimum": 10,
+    "zeros": "shown",
+    "interval": 3,
+    "dimensions": [
+        {"column": "school", "total": "state", "parents": ["district"]},
+        {
+            "column": "student_group",
+            "total": "all",
+            "breakdowns": [[code for code, _ in groups] for groups in GROUPS.values()],
+        },
+        {"column": "grade", "total": "all", "parents": []},
+    ],
+}
+
+
+def state(districts: int, seed: int = 2026) -> pl.DataFrame:
+    """Counts above 0 of every school by group and grade, `all` groups included: about 1,300 cells a district.
+
+    Ten schools a district on average, unequally; 767 students a school; the make-up of groups differs by district.
+    """
+    rng = np.random.default_rng(seed)
+    share = rng.lognormal(0, 0.9, districts)
+    district = np.concatenate([np.arange(districts), rng.choice(districts, 9 * districts, p=share / share.sum())])
+    district.sort()
+    schools = len(district)
+    span = rng.choice(len(SPANS), schools, p=SPAN_SHARES)
+    first, last = (np.array(SPANS)[span, side] for side in (0, 1))
+    grade = np.arange(len(GRADES))
+    open_ = (grade >= first[:, None]) & (grade < last[:, None])
+    open_[:, -1] = rng.random(schools) < 0.08  # ungraded
+    size = rng.lognormal(np.log(767 / np.exp(0.3**2 / 2)) - np.log(6.2), 0.45, schools)
+    weight = np.where(grade == len(GRADES) - 1, 0.4, 1.0)
+    people = rng.poisson(size[:, None] * weight * rng.lognormal(0, 0.08, open_.shape) * open_)
+    at = np.flatnonzero(people)
+    school, level = np.unravel_index(at, people.shape)
+    total = people.ravel()[at]
+    codes, counts = ["all"], [total]
+    for groups in GROUPS.values():
+        base = np.array([part for _, part in groups])
+        mix = rng.dirichlet(base * 12 + 0.02, districts) if len(groups) > 3 else np.tile(base, (districts, 1))
+        mix = 0.9 * mix + 0.1 * base
+        drawn = rng.multinomial(total, mix[district[school]])
+        codes += [code for code, _ in groups]
+        counts += list(drawn.T)
+    table = np.concatenate(counts)
+    group = np.repeat(np.arange(len(codes)), len(at))
+    school, level = np.tile(school, len(codes)), np.tile(level, len(codes))
+    kept = table > 0
+    group, school, level = group[kept], school[kept], level[kept]
+    names = pl.Series([f"S{number:05d}" for number in range(schools)])
+    places = pl.Series([f"D{number:04d}" for number in district])
+    return pl.DataFrame(
+        {
+            "school": names.gather(school),
+            "district": places.gather(school),
+            "student_group": pl.Series(codes).gather(group),
+            "grade": pl.Series(GRADES).gather(level),
+            "students": table[kept],
+        }
+    )
+
+
+def one(case: str) -> dict:
+    """One size in this process: protected, verified and written; the time of each part, the memory up to the proof."""
+    from pipelines.disclosure.table.family import read_counts, read_family, write_table
+    from pipelines.disclosure.table.problem import pose
+    from pipelines.disclosure.table.protect import choose, evidence_frames, protected_frame
+    from pipelines.disclosure.table.verify import verify
+
+    with tempfile.TemporaryDirectory() as folder:
+        family, table = Path(folder) / "family.yml", Path(folder) / "state.parquet"
+        family.write_text(yaml.safe_dump(FAMILY))
+        # In a process of its own: memory is measured here.
+        subprocess.run([sys.executable, __file__, "--make", case, table], check=True)
+        began = time.monotonic()
+        exact = read_counts(table, read_family(family))
+        read = time.monotonic() - began
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = used.ru_utime + used.ru_stime
+        began = time.monotonic()
+        problem = pose(exact, b"a key for the bench, not secret")
+        proof = choose(problem)
+        wall = time.monotonic() - began
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        hidden = problem.primary | proof.touched(len(problem.value))
+        began = time.monotonic()
+        frame = protected_frame(exact, hidden)
+        wrong = verify(exact, frame, *evidence_frames(exact, proof))
+        verified = time.monotonic() - began
+        began = time.monotonic()
+        write_table(frame, Path(folder) / "out.parquet")
+        written = time.monotonic() - began
+    whole = resource.getrusage(resource.RUSAGE_SELF)
+    in_mib = 1024 if sys.platform != "darwin" else 1024 * 1024
+    told = hidden.sum() - len(np.unique(np.concatenate([proof.cell, proof.certified])))
+    return {
+        "case": case,
+        "cells": int((problem.value > 0).sum()),
+        "primaries": int(problem.primary.sum()),
+        "secondaries": int(hidden.sum() - problem.primary.sum()),
+        # A cell that a verified move changes is not determined.
+        "determined": int(told),
+        "residuals_under_n": sum(int(text.split()[0]) for text in wrong if "for their hidden members" in text),
+        "uncertified": int(problem.primary.sum()) - len(proof.certified),
+        "wall_s": round(wall, 1),
+        "cpu_s": round(used.ru_utime + used.ru_stime - cpu, 1),
+        "peak_mib": round(used.ru_maxrss / in_mib),
+        "read_s": round(read, 1),
+        "verify_s": round(verified, 1),
+        "write_s": round(written, 1),
+        "peak_with_verify_mib": round(whole.ru_maxrss / in_mib),
+        "failed_checks": wrong,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--one", metavar="CASE")
+    parser.add_argument("--make", nargs=2, metavar=("CASE", "FILE"))
+    parser.add_argument("--only", metavar="CASE", action="append", choices=list(DISTRICTS))
+    chosen = parser.parse_args()
+    if chosen.make:
+        state(DISTRICTS[chosen.make[0]]).write_parquet(chosen.make[1])
+        return
+    if chosen.one:
+        print(json.dumps(one(chosen.one)))
+        return
+    results = []
+    for case in chosen.only or DISTRICTS:
+        done = subprocess.run([sys.executable, __file__, "--one", case], capture_output=True, text=True, cwd=ROOT)
+        if done.returncode:
+            sys.exit(f"{case} failed:\n{done.stderr[-2000:]}")
+        results.append(json.loads(done.stdout.splitlines()[-1]))
+        print(" ".join(f"{value}" for value in results[-1].values()), flush=True)
+    out = ROOT / "build" / "bench" / "disclosure.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"Written: {out.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
