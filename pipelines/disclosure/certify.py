@@ -45,10 +45,19 @@ class Certificates:
     uncertified: list[tuple[str, int, int]]
 
 
-def certify(declaration: Declaration, published: Published, minimum_count: int, interval_width: int) -> Certificates:
-    """Moves for every sensitive value that `published` hides; the same input gives the same moves."""
+def certify(
+    declaration: Declaration,
+    published: Published,
+    minimum_count: int,
+    interval_width: int,
+    known: Certificates | None = None,
+) -> Certificates:
+    """Moves for every sensitive value that `published` hides; the same input gives the same moves.
+
+    known: certificates of the same counts when less of them was hidden: what was possible then still is.
+    """
     system = _System(declaration, published, minimum_count, interval_width)
-    return system.certify()
+    return system.certify(known)
 
 
 def verify(
@@ -253,7 +262,7 @@ class _System:
                     found.append((name, outer, inner, int(variable[outer]), int(variable[inner]), 0))
         return found
 
-    def certify(self) -> Certificates:
+    def certify(self, known: Certificates | None) -> Certificates:
         """Region by region around the first target that is not reached yet; what lies beside it is reached with it."""
         self.moves: list[tuple[np.ndarray, np.ndarray]] = []  # unknowns, changes
         count = len(self.targets)
@@ -268,6 +277,11 @@ class _System:
                 if unknown >= 0:
                     self.near_target.setdefault(int(unknown), []).append(i)
         self.generator = np.random.default_rng(3)  # breaks ties between targets that compete for the same people
+        for (_,), move in known.moves.partition_by("move", as_dict=True).items() if known else ():
+            at = np.where(move["variable"] == "d", self.var_d[move["cell"]], self.var_n[move["cell"]])
+            order = np.argsort(at)
+            near = sorted({i for unknown in at.tolist() for i in self.near_target.get(unknown, ())})
+            self._take(at[order], move["amount"].to_numpy()[order], near, -1)
         for size in REGIONS:
             for target in range(count):
                 for direction in (1, -1):

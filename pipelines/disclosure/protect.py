@@ -121,6 +121,7 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
     pattern = suppressor.close()
     repaired: Counter = Counter()
     clean: set[bytes] = set()
+    known = None
     for round_ in range(policy.repair_rounds + 1):
         published = publish(declaration, pattern, bands, policy)
         detection = detect(
@@ -135,7 +136,7 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
         )
         certificates, targets = None, []
         if not detection.findings:
-            certificates = certify(declaration, published, policy.minimum_count, policy.interval_width)
+            certificates = known = certify(declaration, published, policy.minimum_count, policy.interval_width, known)
             targets = [(variable.removeprefix("x"), cell) for variable, cell, _ in certificates.uncertified]
             targets += [(variable[-1], other) for variable, _, other in certificates.uncertified if other >= 0]
             repaired.update("uncertified" for _ in certificates.uncertified)

@@ -91,3 +91,15 @@ def test_a_certificate_taken_away_fails(certified):
         kept = certificates.certified.filter(pl.arange(0, pl.len()) != row)
         less = dataclasses.replace(certificates, certified=kept)
         assert verify(declaration, published, less, N, WIDTH) == ["Sensitive values have no certificate: 1."]
+
+
+def test_known_moves_stay_proof_when_more_is_hidden(certified):
+    declaration, published, certificates = certified
+    shown = np.flatnonzero((published.d >= N) & (published.n < 0))[:3]
+    assert len(shown)
+    less = dataclasses.replace(published, d=published.d.copy())
+    less.d[shown] = -1
+    again = certify(declaration, less, N, WIDTH, certificates)
+    held = {tuple(row) for row in again.certified.select("variable", "cell", "other").rows()}
+    assert held >= {tuple(row) for row in certificates.certified.select("variable", "cell", "other").rows()}
+    assert "Moves break a sum" not in " ".join(verify(declaration, less, again, N, WIDTH))
