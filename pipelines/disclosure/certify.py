@@ -26,6 +26,7 @@ from scipy.optimize import LinearConstraint, milp
 
 from pipelines.disclosure.declare import Declaration
 from pipelines.disclosure.detect import UNKNOWN, Published
+from pipelines.disclosure.earlier import Earlier, nothing_earlier
 
 REGIONS = (800, 4_000)  # unknowns around a target that may move, tried in turn
 SECONDS = 20.0  # for one program; what is not found by then is tried in a larger region
@@ -51,12 +52,14 @@ def certify(
     minimum_count: int,
     interval_width: int,
     known: Certificates | None = None,
+    earlier: Earlier | None = None,
 ) -> Certificates:
     """Moves for every sensitive value that `published` hides; the same input gives the same moves.
 
     known: certificates of the same counts when less of them was hidden: what was possible then still is.
+    earlier: what earlier releases told; a hidden value that differs from it by 1 to n-1 is sensitive too.
     """
-    system = _System(declaration, published, minimum_count, interval_width)
+    system = _System(declaration, published, minimum_count, interval_width, earlier)
     return system.certify(known)
 
 
@@ -66,10 +69,12 @@ def verify(
     certificates: Certificates,
     minimum_count: int,
     interval_width: int,
+    earlier: Earlier | None = None,
 ) -> list[str]:
     """What is wrong, in sentences without figures of cells; empty when every rule holds. Plain SQL over the exact
     counts, the published values, the moves and what they certify; nothing of the search is used."""
     relation, nesting = declaration.relation, declaration.nesting
+    earlier = nothing_earlier(len(declaration.d)) if earlier is None else earlier
     frames = {
         "cell": pl.DataFrame(
             {
@@ -80,7 +85,13 @@ def verify(
                 "shown_n": published.n.astype(np.int64),
                 "n_low": np.asarray(published.n_low, dtype=np.int64),
                 "n_high": np.asarray(published.n_high, dtype=np.int64),
+                "hidden_d": earlier.hidden_d,
+                "hidden_n": earlier.hidden_n,
             }
+        ),
+        "told": pl.DataFrame(
+            {"cell": earlier.cell, "variable": earlier.variable.astype(object), "value": earlier.value},
+            schema={"cell": pl.Int64, "variable": pl.String, "value": pl.Int64},
         ),
         "member": pl.DataFrame(
             {
@@ -143,6 +154,11 @@ SELECT variable, reached.cell, reached.other,
         WHEN 'xd' THEN coalesce(reached.d, own.d) - coalesce(other_d, pair.d)
         ELSE coalesce(reached.n, own.n) - coalesce(other_n, pair.n) END AS after
 FROM reached JOIN cell AS own ON own.cell = reached.cell LEFT JOIN cell AS pair ON pair.cell = reached.other;
+CREATE VIEW compared AS
+SELECT cell, variable, value, shown_d, shown_n,
+    abs(CASE variable WHEN 'd' THEN d WHEN 'n' THEN n ELSE d - n END - value)
+    BETWEEN 1 AND n_min() - 1 AS is_small
+FROM told JOIN cell USING (cell);
 CREATE VIEW sensitive AS
 SELECT 'd' AS variable, cell, -1 AS other FROM cell WHERE shown_d = unknown() AND d BETWEEN 1 AND n_min() - 1
 UNION ALL
@@ -152,7 +168,12 @@ SELECT 'xn', larger, smaller FROM nesting JOIN cell AS a ON a.cell = larger JOIN
 WHERE (a.shown_n = unknown() OR b.shown_n = unknown()) AND a.n - b.n BETWEEN 1 AND n_min() - 1
 UNION ALL
 SELECT 'xd', larger, smaller FROM nesting JOIN cell AS a ON a.cell = larger JOIN cell AS b ON b.cell = smaller
-WHERE in_denominator AND (a.shown_d = unknown() OR b.shown_d = unknown()) AND a.d - b.d BETWEEN 1 AND n_min() - 1;
+WHERE in_denominator AND (a.shown_d = unknown() OR b.shown_d = unknown()) AND a.d - b.d BETWEEN 1 AND n_min() - 1
+UNION ALL
+SELECT 'd', cell, -1 FROM compared WHERE is_small AND variable = 'd' AND shown_d = unknown()
+UNION ALL
+SELECT 'n', cell, -1 FROM compared JOIN cell USING (cell)
+WHERE is_small AND variable <> 'd' AND compared.shown_n = unknown() AND (cell.d > 0 OR cell.shown_d = unknown());
 """
 
 # Sentence -> rows that break it.
@@ -167,6 +188,12 @@ _RULES = {
         "SELECT relation FROM member JOIN cell USING (cell) JOIN relation USING (relation)"
         " GROUP BY relation, residual_d, residual_n, in_numerator"
         " HAVING sum(sign * d) <> -residual_d OR (in_numerator AND sum(sign * n) <> -residual_n)"
+    ),
+    "Published counts differ by a few people from what an earlier release told": (
+        "SELECT 1 FROM compared WHERE is_small AND CASE variable WHEN 'd' THEN shown_d ELSE shown_n END <> unknown()"
+    ),
+    "Counts are shown that an earlier release hid": (
+        "SELECT 1 FROM cell WHERE (hidden_d AND shown_d <> unknown()) OR (hidden_n AND shown_n <> unknown())"
     ),
     "Moves touch a count that is shown": (
         "SELECT 1 FROM move JOIN cell USING (cell)"
@@ -209,8 +236,11 @@ _RULES = {
 class _System:
     """Hidden counts as unknown changes, and what keeps them in place."""
 
-    def __init__(self, declaration: Declaration, published: Published, n_min: int, width: int):
+    def __init__(
+        self, declaration: Declaration, published: Published, n_min: int, width: int, earlier: Earlier | None = None
+    ):
         self.declaration, self.n_min, self.width = declaration, n_min, width
+        self.earlier = nothing_earlier(len(declaration.d)) if earlier is None else earlier
         d, n = declaration.d, declaration.n
         relation, nesting = declaration.relation, declaration.nesting
         cells = len(d)
@@ -249,7 +279,16 @@ class _System:
         found = []
         for cell in np.flatnonzero(hidden_d & (d >= 1) & (d < self.n_min)).tolist():
             found.append(("d", cell, -1, int(self.var_d[cell]), -1, int(self.n_min - d[cell])))
+        apart = self.earlier.apart(d, n)
+        compared = (apart >= 1) & (apart < self.n_min)
+        of_d = np.zeros(len(d), dtype=bool)
+        of_d[self.earlier.cell[compared & (self.earlier.variable == "d")]] = True
+        of_n = np.zeros(len(d), dtype=bool)
+        of_n[self.earlier.cell[compared & (self.earlier.variable != "d")]] = True
+        for cell in np.flatnonzero(hidden_d & of_d & ((d == 0) | (d >= self.n_min))).tolist():
+            found.append(("d", cell, -1, int(self.var_d[cell]), -1, 0))
         small = hidden_n & (d > 0) & ((n < self.n_min) | (d - n < self.n_min))
+        small |= of_n & (self.var_n >= 0)
         for cell in np.flatnonzero(small).tolist():
             found.append(("n", cell, -1, int(self.var_n[cell]), -1, 0))
         for name, value, variable, which in (

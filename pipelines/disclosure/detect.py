@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import lsmr
 
 from pipelines.disclosure.declare import NO_OVERLAP, Nesting, Overlap, Relation
+from pipelines.disclosure.earlier import Earlier, nothing_earlier
 from pipelines.errors import P20wError
 
 UNKNOWN = -1
@@ -82,6 +83,7 @@ def detect(
     minimum_count: int,
     interval_width: int,
     overlap: Overlap = NO_OVERLAP,
+    earlier: Earlier | None = None,
     programs: bool = True,
     block_limit: int = 3_000,
     single_limit: int = 3_000,
@@ -96,7 +98,8 @@ def detect(
     `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time.
     """
     clean = set() if clean is None else clean
-    system = _System(published, relation, nesting, overlap, minimum_count, interval_width)
+    earlier = nothing_earlier(len(published.d)) if earlier is None else earlier
+    system = _System(published, relation, nesting, overlap, earlier, minimum_count, interval_width)
     result = Detection(hidden_count=int((published.n == UNKNOWN).sum()))
     result.findings += system.residuals()
     result.findings += system.narrow(*system.propagate(), "bounds")
@@ -111,12 +114,21 @@ def detect(
 
 
 class _System:
-    """The reader's unknowns and equations. Variables: D, N and C of hidden cells, X of nestings and overlaps."""
+    """The reader's unknowns and equations. Variables: D, N and C of hidden cells, X of nestings, of overlaps, and of
+    what is compared with earlier releases."""
 
     def __init__(
-        self, published: Published, relation: Relation, nesting: Nesting, overlap: Overlap, n_min: int, width: int
+        self,
+        published: Published,
+        relation: Relation,
+        nesting: Nesting,
+        overlap: Overlap,
+        earlier: Earlier,
+        n_min: int,
+        width: int,
     ):
         self.published, self.relation, self.nesting, self.overlap = published, relation, nesting, overlap
+        self.earlier = earlier
         self.n_min, self.width = n_min, width
         cells = len(published.d)
         self.hidden_d = published.d == UNKNOWN
@@ -148,6 +160,7 @@ class _System:
         self._relation_rows()
         self._identity_rows(at_d)
         self._difference_rows()
+        self._comparison_rows()
         self._finish()
 
     # --- equations ----------------------------------------------------------------------------------------
@@ -238,6 +251,36 @@ class _System:
             self.cell_of = np.concatenate([self.cell_of, outer])
             self.kind_of = np.concatenate([self.kind_of, np.full(len(ids), "x")])
             self.x_pair += [(int(cell), kind) for cell in inner]
+
+    def _comparison_rows(self) -> None:
+        """X = D, N or C of a cell, minus a value that an earlier release told; of either sign."""
+        earlier, cell = self.earlier, self.earlier.cell
+        ids = np.arange(len(cell))
+        first = len(self.low)
+        row, column, value = [ids], [first + ids], [-np.ones(len(ids))]
+        right = earlier.value.astype(float)
+        shown_d = np.where(self.hidden_d[cell], 0, self.published.d[cell])
+        shown_n = np.where(self.hidden_n[cell], 0, self.shown_n[cell])
+        is_d, is_n, is_c = (earlier.variable == name for name in "dnc")
+        free = self.hidden_d[cell]
+        # C of a shown D is D - N; of a hidden one a variable of its own.
+        for which, variable, sign in (
+            (is_d & free, self.var_d, 1.0),
+            (is_n & self.hidden_n[cell], self.var_n, 1.0),
+            (is_c & free, self.var_c, 1.0),
+            (is_c & ~free & self.hidden_n[cell], self.var_n, -1.0),
+        ):
+            row.append(ids[which])
+            column.append(variable[cell[which]])
+            value.append(np.full(int(which.sum()), sign))
+        right -= np.where(is_d & ~free, shown_d, 0) + np.where(is_n & ~self.hidden_n[cell], shown_n, 0)
+        right -= np.where(is_c & ~free, shown_d - shown_n, 0)
+        self._add(np.concatenate(row), np.concatenate(column), np.concatenate(value), right, "compared", ids)
+        self.low = np.concatenate([self.low, np.full(len(ids), -ANYTHING)])
+        self.high = np.concatenate([self.high, np.full(len(ids), ANYTHING)])
+        self.cell_of = np.concatenate([self.cell_of, cell])
+        self.kind_of = np.concatenate([self.kind_of, np.full(len(ids), "x")])
+        self.x_pair += [(-1, str(variable)) for variable in earlier.variable]
 
     def _finish(self) -> None:
         self.row = np.concatenate(self._rows).astype(np.int64)
@@ -359,8 +402,8 @@ class _System:
         if kind == "x":
             other, which = self.x_pair[variable - self.first_x]
             name = f"{_name(which[0])} of {self.published.label[cell]} minus "
-            name += f"{_name(which[-1])} of {self.published.label[other]}"
-            kind = "x" + which[0]
+            name += f"{_name(which[-1])} of {self.published.label[other]}" if other >= 0 else "what was told earlier"
+            kind = "xd" if which[0] == "d" else "xn"
             if which == "dn":
                 other = -1  # an overlap is undone on the side of the denominator alone
         row = self.reason[variable] if rule in ("bounds", "inconsistent") else -1
@@ -420,7 +463,12 @@ class _System:
         return found
 
     def _harmless(self, variable: int, value: int) -> bool:
-        """An exact value that tells nothing of a small group: 0 people, or n and more (with n and more beside them)."""
+        """An exact value that tells nothing of a small group: 0 people, or n and more (with n and more beside them);
+        and that differs from nothing told earlier by fewer than n."""
+        held = (self.earlier.cell == self.cell_of[variable]) & (self.earlier.variable == self.kind_of[variable])
+        apart = np.abs(self.earlier.value[held] - value)
+        if ((apart >= 1) & (apart < self.n_min)).any():
+            return False
         if self.kind_of[variable] == "d":
             return value == 0 or value >= self.n_min
         cell = self.cell_of[variable]

@@ -32,6 +32,7 @@ class Policy:
     state_cost: int
     lea_cost: int
     whole_cost: int
+    revision_loss_share: float
 
 
 # Lowest and highest value that makes sense: outside of them it is a slip of the pen, not a policy.
@@ -46,6 +47,7 @@ RANGES = {
     "state_cost": (0, 60),
     "lea_cost": (0, 60),
     "whole_cost": (0, 60),
+    "revision_loss_share": (0.0, 1.0),
 }
 
 

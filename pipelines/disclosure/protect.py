@@ -23,6 +23,7 @@ from pipelines.disclosure.bands import Bands, load_bands, share_text
 from pipelines.disclosure.certify import Certificates, certify, verify
 from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
+from pipelines.disclosure.earlier import Earlier, beside, nothing_earlier, read_earlier
 from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.suppress import Pattern, Suppressor
@@ -81,6 +82,7 @@ class OfficialSummary:
     shown: int
     banded: int
     suppressed: int
+    withdrawn: int
     no_students: int
     findings_repaired: int
     findings_left: int
@@ -100,11 +102,12 @@ class OfficialSummary:
 class Protected:
     """Outcome of protecting one declaration: what is published, how, what the attack still finds, and the proof.
 
-    certificates: None where findings are left, which refuse the release anyway. flaws: what the check of values and
-    certificates in SQL says is wrong, in sentences.
+    earlier: what releases before had told of the same cells. certificates: None where findings are left, which refuse
+    the release anyway. flaws: what the check of values and certificates in SQL says is wrong, in sentences.
     """
 
     declaration: Declaration
+    earlier: Earlier
     pattern: Pattern
     published: Published
     detection: Detection
@@ -114,10 +117,13 @@ class Protected:
     flaws: list[str]
 
 
-def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: bytes) -> Protected:
+def protect(
+    declaration: Declaration, policy: Policy, bands: Bands, secret: bytes, earlier: Earlier | None = None
+) -> Protected:
     """Suppress, attack and certify; hide more until the attack finds nothing and every sensitive value has its
-    certificate, or policy.repair_rounds are used up."""
-    suppressor = Suppressor(declaration, policy, bands, secret)
+    certificate, or policy.repair_rounds are used up. earlier: what earlier releases told of the same cells."""
+    earlier = nothing_earlier(len(declaration.d)) if earlier is None else earlier
+    suppressor = Suppressor(declaration, policy, bands, secret, earlier)
     pattern = suppressor.close()
     repaired: Counter = Counter()
     clean: set[bytes] = set()
@@ -131,12 +137,15 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
             policy.minimum_count,
             policy.interval_width,
             overlap=declaration.overlap,
+            earlier=earlier,
             clean=clean,
             stop_early=round_ < policy.repair_rounds,
         )
         certificates, targets = None, []
         if not detection.findings:
-            certificates = known = certify(declaration, published, policy.minimum_count, policy.interval_width, known)
+            certificates = known = certify(
+                declaration, published, policy.minimum_count, policy.interval_width, known, earlier
+            )
             targets = [(variable.removeprefix("x"), cell) for variable, cell, _ in certificates.uncertified]
             targets += [(variable[-1], other) for variable, _, other in certificates.uncertified if other >= 0]
             repaired.update("uncertified" for _ in certificates.uncertified)
@@ -157,8 +166,8 @@ def protect(declaration: Declaration, policy: Policy, bands: Bands, secret: byte
             break
     flaws = []
     if certificates is not None:
-        flaws = verify(declaration, published, certificates, policy.minimum_count, policy.interval_width)
-    return Protected(declaration, pattern, published, detection, round_, repaired, certificates, flaws)
+        flaws = verify(declaration, published, certificates, policy.minimum_count, policy.interval_width, earlier)
+    return Protected(declaration, earlier, pattern, published, detection, round_, repaired, certificates, flaws)
 
 
 def _all_cell(declaration: Declaration) -> np.ndarray:
@@ -196,9 +205,10 @@ def rows(protected: Protected, bands: Bands) -> pl.DataFrame:
     """Published columns beside the cells. Rates in millionths (exact); a hidden value is null.
 
     suppression_reason is one code whatever the cause of a hidden value: which cells are small, and which only hide
-    them, is what a reader must not learn.
+    them, is what a reader must not learn. What an earlier release told and this one hides is marked as withdrawn: the
+    reader has the old value anyway.
     """
-    declaration = protected.declaration
+    declaration, versions = protected.declaration, protected.earlier.versions
     # Told after the attack found nothing: a reader who sees less cannot find more.
     pattern = _with_silent_zeros(declaration, protected.pattern, _all_cell(declaration))
     d, n = declaration.d, declaration.n
@@ -221,7 +231,10 @@ def rows(protected: Protected, bands: Bands) -> pl.DataFrame:
         "breakdown_code",
         "group_code",
     )
-    status = np.select([shown, empty, banded], ["shown", "no_students", "banded"], "suppressed")
+    withdrawn = np.zeros(len(d), dtype=bool)
+    for told_d, told_n in versions:
+        withdrawn |= (hide_d & (told_d >= 0)) | (told_n >= 0)
+    status = np.select([shown, empty, banded, withdrawn], ["shown", "no_students", "banded", "withdrawn"], "suppressed")
     reason = np.select([shown | empty, banded], ["", "band"], "small_group")
 
     def masked(value: np.ndarray, keep: np.ndarray) -> pl.Series:
@@ -278,7 +291,7 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
     family = ["indicator_code", "subject_code", "cohort_year"]
     closed = cube.join(open_families, on=family, how="anti")
     declaration = declare(closed, organization, group, official)
-    protected = protect(declaration, policy, bands, key)
+    protected = protect(declaration, policy, bands, key, beside(declaration, read_earlier(settings, build_id)))
     table = pl.concat([rows(protected, bands), _window_open_rows(cube.join(open_families, on=family, how="semi"))])
 
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
@@ -292,6 +305,7 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
         shown=statuses["shown"],
         banded=statuses["banded"],
         suppressed=statuses["suppressed"],
+        withdrawn=statuses["withdrawn"],
         no_students=statuses["no_students"],
         findings_repaired=sum(protected.repaired.values()),
         findings_left=len(protected.detection.findings),

@@ -10,6 +10,8 @@ of the hidden members. Therefore, for every tie with anything hidden:
      'everyone' nor 'nobody' is told of a small group.
 A nested pair is never shown on both sides when the difference is 1 to n-1 people, nor is an overlapping one. Of an
 overlap only the D side is ever hidden: that table comes out later, when the other is published already.
+What earlier releases told is never told again with a difference of 1 to n-1 people, neither of a cell nor of what the
+hidden members of a tie have together, and what was once hidden stays hidden.
 Hiding every member of a tie always satisfies it or moves the question to the parent, so the search ends.
 """
 
@@ -23,6 +25,7 @@ import numpy as np
 
 from pipelines.disclosure.bands import Bands
 from pipelines.disclosure.declare import ALL, Declaration
+from pipelines.disclosure.earlier import NOT_TOLD, Earlier, nothing_earlier
 from pipelines.disclosure.policy import Policy
 
 # Weights of the cost of hiding one more cell, in units of log2(people). They order choices, they protect nothing.
@@ -50,7 +53,14 @@ class Pattern:
 class Suppressor:
     """Pattern of one declaration under one policy. Same cells and secret in, same pattern out, to the byte."""
 
-    def __init__(self, declaration: Declaration, policy: Policy, bands: Bands, secret: bytes):
+    def __init__(
+        self,
+        declaration: Declaration,
+        policy: Policy,
+        bands: Bands,
+        secret: bytes,
+        earlier: Earlier | None = None,
+    ):
         self.declaration, self.policy = declaration, policy
         self.n_min = policy.minimum_count
         self.d, self.n = declaration.d, declaration.n
@@ -76,13 +86,48 @@ class Suppressor:
         self.batches = self._batches(rank)
         primary_d = (self.d >= 1) & (self.d < self.n_min)
         primary_n = (self.d > 0) & ((self.n < self.n_min) | (self.c < self.n_min))
+        earlier = nothing_earlier(len(self.d)) if earlier is None else earlier
+        self.changes = self._changes(earlier)
+        apart = earlier.apart(self.d, self.n)
+        told = (apart >= 1) & (apart < self.n_min)
+        for variable, primary in (("d", primary_d), ("n", primary_n), ("c", primary_n)):
+            primary[earlier.cell[told & (earlier.variable == variable)]] = True
+        # An empty cell that was hidden once is hidden for good, but asks for no partner: its value gives nobody away.
+        self.quiet = earlier.hidden_d & (self.d == 0)
+        hide_d = primary_d | earlier.hidden_d
+        hide_n = primary_n | earlier.hidden_n | hide_d
         self.pattern = Pattern(
-            hide_d=primary_d.copy(),
-            hide_n=primary_n | primary_d,
-            band=np.where(primary_n & ~primary_d, bands.band(self.d, self.n), 0).astype(np.int8),
+            hide_d=hide_d,
+            hide_n=hide_n,
+            band=np.where(hide_n & ~hide_d & ~earlier.unbanded, bands.band(self.d, self.n), 0).astype(np.int8),
             primary_d=primary_d,
             primary_n=primary_n,
         )
+
+    def _changes(self, earlier: Earlier) -> list[dict[str, np.ndarray]]:
+        """Change of d, n and c of each cell since an earlier version (nan: not told then), for the versions in which
+        one is large enough to be told: where none is, sums change by what is hidden, or not at all."""
+        found = []
+        for d, n in earlier.versions:
+            both = (d != NOT_TOLD) & (n != NOT_TOLD)
+            change = {
+                "d": np.where(d != NOT_TOLD, self.d - d, np.nan),
+                "n": np.where(n != NOT_TOLD, self.n - n, np.nan),
+                "c": np.where(both, self.c - (d - n), np.nan),
+            }
+            if any((np.abs(value[~np.isnan(value)]) >= self.n_min).any() for value in change.values()):
+                found.append(change)
+        return found
+
+    def _tells_change(self, variable: str, hidden: np.ndarray) -> np.ndarray:
+        """Ties whose hidden members together are known to have changed by 1 to n-1 since some version. (ties,)"""
+        told = np.zeros(self.count, dtype=bool)
+        for change in self.changes:
+            seen = np.where(hidden, 0, change[variable])  # what is told of both versions; nan: not told then
+            rest = np.abs(seen[self.parent] - self._sum(seen))
+            with np.errstate(invalid="ignore"):
+                told |= (rest >= 1) & (rest < self.n_min) & ~hidden[self.parent] & (self._sum(hidden) > 0)
+        return told
 
     def _batches(self, rank: np.ndarray) -> list[np.ndarray]:
         """Ties that are settled together: same kind, same level of the parent. They hardly share cells."""
@@ -152,7 +197,12 @@ class Suppressor:
         self._parent_hidden = parent
         small = self._hidden_total < self.n_min
         bad = (self._hidden_members + parent == 1) | (~parent & (self._hidden_members > 0) & small)
-        return bad[batch]
+        return ((bad & self._asks(hidden)) | self._tells_change("d", hidden))[batch]
+
+    def _asks(self, hidden: np.ndarray) -> np.ndarray:
+        """Ties in which something is hidden that must not be known."""
+        active = hidden & ~self.quiet
+        return (self._sum(active) > 0) | active[self.parent]
 
     def _cost_d(self, entry: np.ndarray) -> np.ndarray:
         cell, tie = self.tie_cell[entry], self.tie[entry]
@@ -188,6 +238,8 @@ class Suppressor:
         self._parent_hidden = parent
         small = (self._sum(hidden * self.n) < self.n_min) | (self._sum(hidden * self.c) < self.n_min)
         bad = (self._hidden_members + parent == 1) | (~parent & (self._hidden_members > 0) & small)
+        bad &= self._asks(hidden)
+        bad |= self._tells_change("n", hidden) | self._tells_change("c", hidden)
         return (bad & self.in_n)[batch]
 
     def _cost_n(self, entry: np.ndarray) -> np.ndarray:

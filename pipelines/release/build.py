@@ -1,7 +1,8 @@
 """The contents of a release: the candidate's rows as the gate decided, in every format, with what describes them.
 
 What belongs here: which rows are new, held, frozen or incomplete, and the files made from them.
-What does not: the decision (`gate`), descriptions (`metadata`), moving the folder into place (`publish`).
+What does not: the decision (`gate`), what may change (`revision`), descriptions (`metadata`), moving the folder into
+place (`publish`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,20 @@ import polars as pl
 
 from pipelines.release.candidate import LONG_MART, export, indicator_codes, quoted, table_digest
 from pipelines.release.gate import FamilyDecision, GateDecision, linked
+from pipelines.release.revision import Revision, withdrawn_share
 from pipelines.settings import Settings
 
 # A year of an official table that showed (or hid) anything counts as published: it may not change before a revision.
 PUBLISHED = ("shown", "banded", "suppressed", "no_students", "not_applicable", "withdrawn")
+# What makes a figure of a year's rows the same figure in another release.
+_FIGURE = [
+    "indicator_code",
+    "subject_code",
+    "organization_level",
+    "organization_id_state",
+    "breakdown_code",
+    "group_code",
+]
 _NUMBERS = ("_count", "_low", "_high", "_label", "_amount", "rate", "share")
 
 
@@ -31,7 +42,7 @@ class Row:
     family: str
     mart: str
     year: int | None
-    origin: str  # new | held | frozen | incomplete
+    origin: str  # new | held | frozen (no revision is due) | not_revised (it would withdraw too much) | incomplete
 
 
 @dataclass
@@ -51,19 +62,18 @@ def assemble(
     decision: GateDecision,
     data_as_of: date,
     previous: Path | None,
-    revised: set[str],
+    revision: Revision,
     candidate_data: Path | None = None,
 ) -> Assembled:
     """Put the tables of a release together, family by family and year by year.
 
-    previous: folder of the current release, or None; revised: families whose published official years may change
-    ('*' = all). Rows taken over from the previous release keep their data_as_of, new ones get `data_as_of`.
+    previous: folder of the current release, or None; revision: which published official years may change. Rows taken
+    over from the previous release keep their data_as_of, new ones get `data_as_of`.
 
     A year that a linked family published earlier is not joined by a family that showed nothing of it: the two were not
     protected together, and their difference might tell of few people. It waits for the next revision of both.
     """
     groups = linked(settings, decision.families)
-    revised = revised | {code for code, group in groups.items() if group & revised}
     data = candidate_data or settings.candidate / "data"
     by_mart: dict[str, list[FamilyDecision]] = {}
     for family in decision.families.values():
@@ -77,14 +87,11 @@ def assemble(
         if old is not None:
             old = _as_today(old.drop("release_id"), fresh)
         parts = []
-        frozen = {
-            family.family: set() if _may_change(family.family, revised) else _frozen_years(_of(family, old))
-            for family in families
-        }
+        kept = {family.family: _kept_years(family, groups, fresh, old, revision) for family in families}
         for family in families:
             code = family.family
-            of_linked = [frozen[other] for other in groups.get(code, set()) - {code} if other in frozen]
-            pieces, rows = _family(family, fresh, old, frozen[code], set().union(*of_linked) - frozen[code])
+            of_linked = [set(kept[other]) for other in groups.get(code, set()) - {code} if other in kept]
+            pieces, rows = _family(family, fresh, old, kept[code], set().union(*of_linked) - set(kept[code]))
             parts += pieces
             origins += rows
         if fresh is None and old is None:
@@ -174,12 +181,13 @@ def _family(
     family: FamilyDecision,
     fresh: pl.DataFrame | None,
     old: pl.DataFrame | None,
-    frozen: set[int | None],
+    kept: dict[int | None, str],
     published_by_linked: set[int | None],
 ) -> tuple[list[pl.DataFrame], list[Row]]:
     """Rows of one family for each of its years, with their origin.
 
-    frozen: its years that may not change; published_by_linked: years that a linked family alone has published.
+    kept: its years that may not change, and what to call that; published_by_linked: years that a linked family alone
+    has published.
     """
     new = _of(family, fresh)
     released = _of(family, old)
@@ -200,8 +208,8 @@ def _family(
         held = family.decision == "hold" and (family.held_years is None or year in family.held_years)
         if held or (year in published_by_linked and _shows_nothing(old_rows)):
             part, origin = (old_rows, "held") if not _empty(old_rows) else (_incomplete(new_rows), "incomplete")
-        elif year in frozen:
-            part, origin = old_rows, "frozen"
+        elif year in kept:
+            part, origin = old_rows, kept[year]
         else:
             part, origin = new_rows, "new"
         if not _empty(part):
@@ -210,7 +218,29 @@ def _family(
     return parts, rows
 
 
-def _frozen_years(released: pl.DataFrame | None) -> set[int | None]:
+def _kept_years(
+    family: FamilyDecision,
+    groups: dict[str, set[str]],
+    fresh: pl.DataFrame | None,
+    old: pl.DataFrame | None,
+    revision: Revision,
+) -> dict[int | None, str]:
+    """Published official years of a family that keep their rows, with the reason: frozen or not_revised."""
+    published = _published_years(_of(family, old))
+    group = groups.get(family.family, {family.family})
+    open_ = published if revision.scheduled(group) else set()
+    corrected = revision.corrected(group)
+    kept: dict[int | None, str] = dict.fromkeys(published - open_ - corrected, "frozen")
+    for year in open_ - corrected:
+        # All linked families together: they are revised as a whole or not at all.
+        mine = (pl.col("indicator_code").is_in(group), pl.col("cohort_year").eq_missing(pl.lit(year)))
+        after = fresh.filter(*mine) if fresh is not None else old.clear()
+        if withdrawn_share(old.filter(*mine), after, _FIGURE) > revision.loss_limit:
+            kept[year] = "not_revised"
+    return kept
+
+
+def _published_years(released: pl.DataFrame | None) -> set[int | None]:
     """Years of the family's released rows that were published as official numbers."""
     if _empty(released) or "protection" not in released.columns or "value_status" not in released.columns:
         return set()
@@ -236,10 +266,6 @@ def _incomplete(rows: pl.DataFrame | None) -> pl.DataFrame | None:
     if "suppression_reason" in rows.columns:
         changes.append(pl.lit("").alias("suppression_reason"))
     return rows.with_columns(changes)
-
-
-def _may_change(family: str, revised: set[str]) -> bool:
-    return "*" in revised or family in revised
 
 
 def _of(family: FamilyDecision, table: pl.DataFrame | None) -> pl.DataFrame | None:

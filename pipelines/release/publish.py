@@ -20,6 +20,7 @@ from pipelines import planner
 from pipelines.release import build, clock, ledger, metadata, waivers
 from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
 from pipelines.release.gate import GateDecision, save_decision
+from pipelines.release.revision import revision
 from pipelines.settings import Settings
 
 # pages(settings, build_id, release_dir, gate): write release_dir/site; data/, release.json and gate.json are there.
@@ -70,9 +71,9 @@ def publish(
             f"The candidate changed after the decision of build {decision.build_id}: run the night again."
         )
     last = last_release_date(settings)
-    revised = clock.revised_families(settings, today, last)
+    allowed = revision(settings, today, last)
     data_as_of = planner.day_of(build_id)
-    assembled = build.assemble(settings, decision, data_as_of, shown, revised)
+    assembled = build.assemble(settings, decision, data_as_of, shown, allowed)
     if not assembled.tables:
         return PublishResult("refused", shown_id, "Not released: every family is refused, there is nothing to show.")
     digests = assembled.digest()
@@ -107,7 +108,7 @@ def publish(
         "content_id": content_id,
         **metadata.provenance(settings),
         **ledger.keep_deliveries(settings, release_id, metadata.delivery_ids(settings)),
-        "revised_families": sorted(revised),
+        **allowed.as_dict(),
         "tables": {mart: {"rows": assembled.tables[mart].height, "digest": digest} for mart, digest in digests.items()},
         "years": [dataclasses.asdict(row) for row in assembled.origins],
     }

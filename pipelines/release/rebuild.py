@@ -22,6 +22,7 @@ from pipelines.release import build, ledger, metadata
 from pipelines.release.candidate import remove_tree
 from pipelines.release.gate import load_decision
 from pipelines.release.publish import ReleaseError
+from pipelines.release.revision import Revision
 from pipelines.settings import Settings
 
 # run_pipeline(settings, build_id): run a night on that home up to the candidate.
@@ -62,6 +63,7 @@ def rebuild(settings: Settings, release_id: str, run_pipeline: Pipeline, scratch
     there = dataclasses.replace(settings, home=home)
     try:
         _lay_deliveries(settings, there, described)
+        _lay_releases(settings, there, described["build_id"])
         if settings.vault.exists():
             shutil.copytree(settings.vault, there.vault)
             cut_identity_log(there, described["build_id"])
@@ -74,7 +76,7 @@ def rebuild(settings: Settings, release_id: str, run_pipeline: Pipeline, scratch
             decision,
             date.fromisoformat(described["data_as_of"]),
             previous,
-            set(described["revised_families"]),
+            Revision.from_dict(described),
         )
         build.write_tables(assembled, home / "rebuilt", release_id)
         return _compare(home / "rebuilt", metadata.read_checksums(folder))
@@ -140,6 +142,17 @@ def _lay_deliveries(settings: Settings, there: Settings, described: dict) -> Non
             )
         place = rows.row(0, named=True)
         shutil.copytree(kept, there.landing / place["submitter"] / place["package"] / place["period"])
+
+
+def _lay_releases(settings: Settings, there: Settings, build_id: str) -> None:
+    """Lay what earlier releases told into another home: tables are protected against all of it."""
+    there.release_ledger.mkdir(parents=True)
+    there.releases.mkdir(parents=True)
+    for record in sorted(settings.release_ledger.glob("r*.parquet")):
+        made_by = pl.read_parquet(record, columns=["build_id"])["build_id"].unique().to_list()
+        if made_by and made_by[0] < build_id:
+            shutil.copyfile(record, there.release_ledger / record.name)
+            os.symlink(settings.releases / record.stem, there.releases / record.stem)
 
 
 def _compare(folder: Path, expected: dict[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def installation(tmp_path: Path):
         ],
     )
     made.seed("policy/shared_core.csv", [{"table_name": "dim_organization", "reason": "all numbers"}])
+    shutil.copy(load({}).seeds / "policy" / "protection.csv", settings.seeds / "policy")
     made.seed(
         "registers/officer.csv",
         [

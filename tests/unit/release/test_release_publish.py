@@ -127,8 +127,81 @@ def test_a_published_official_year_is_frozen_until_a_revision(installation):
     installation.publish(installation.night(THIRD), DAY_3)
     assert installation.rows("cohort_year, numerator_count", "indicator_code = 'graduation'") == [
         (2023, 70),
+        (2024, 82),  # the candidate has nothing of it: a revision that takes a whole year away is not made
         (2025, 90),
     ]
+    years = {row["year"]: row["origin"] for row in described(installation) if row["family"] == "graduation"}
+    assert years == {2023: "new", 2024: "not_revised", 2025: "new"}
+
+
+def described(installation) -> list[dict]:
+    """What release.json of the current release says of each family's years."""
+    return json.loads((installation.settings.releases / "current" / "release.json").read_text())["years"]
+
+
+def sign(installation, **change) -> None:
+    correction = {
+        "family": "graduation", "cohort_year": "2024", "authority": "34 CFR 99.21", "reason": "amended record",
+        "entered_by": "clerk", "approved_by": "chair", "approved_on": "2026-12-10", "expires_on": "2027-03-01",
+    } | change  # fmt: skip
+    installation.seed("registers/correction.csv", [correction])
+
+
+def test_a_revision_that_would_withdraw_more_than_policy_allows_is_not_made(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    changed = {("graduation", 2023): 70, ("graduation", 2024): 83, ("course", 2024): 60}
+    installation.warehouse(changed, {("graduation", 2024): "withdrawn"})
+    installation.publish(installation.night(THIRD), DAY_3)
+    assert installation.rows("cohort_year, numerator_count, value_status", "indicator_code = 'graduation'") == [
+        (2023, 70, "shown"),
+        (2024, 82, "shown"),
+    ]
+    years = {row["year"]: row["origin"] for row in described(installation) if row["family"] == "graduation"}
+    assert years == {2023: "new", 2024: "not_revised"}
+    assert verify(installation.settings) == []
+
+
+def test_a_signed_correction_waits_for_no_date_and_knows_no_limit(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse(
+        {("graduation", 2023): 70, ("graduation", 2024): 83, ("course", 2024): 60},
+        {("graduation", 2024): "withdrawn"},
+    )
+    sign(installation)
+    installation.publish(installation.night(SECOND), DAY_2)
+    assert installation.rows("cohort_year, numerator_count, value_status", "indicator_code = 'graduation'") == [
+        (2023, 80, "shown"),  # no correction is signed for it
+        (2024, None, "withdrawn"),
+    ]
+    release = json.loads((installation.settings.releases / "current" / "release.json").read_text())
+    assert [row["authority"] for row in release["corrections"]] == ["34 CFR 99.21"]
+    assert verify(installation.settings) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"approved_by": "clerk"}, "another officer must approve"),
+        ({"approved_by": "former"}, "no officer"),
+        ({"family": "course"}, "no official indicator"),
+        ({"authority": ""}, "must be filled in"),
+        ({"approved_on": "soon"}, "not a date"),
+        ({"cohort_year": "last"}, "not a year"),
+        ({"expires_on": "2029-01-01"}, "more than a year"),
+    ],
+)
+def test_a_correction_that_nobody_may_sign_is_named(installation, change, words):
+    sign(installation, **change)
+    with pytest.raises(ValueError, match=f"correction.csv, line 2.*{words}"):
+        installation.publish(installation.night(FIRST), DAY_1)
+
+
+def test_an_expired_correction_changes_nothing(installation):
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("graduation", 2023): 80, ("graduation", 2024): 83, ("course", 2024): 60})
+    sign(installation, approved_on="2026-11-22", expires_on="2026-12-01")
+    installation.publish(installation.night(SECOND), DAY_2)
+    assert installation.rows("numerator_count", "indicator_code = 'graduation' and cohort_year = 2024") == [(82,)]
 
 
 def test_a_year_whose_window_was_open_is_not_frozen(installation):
