@@ -216,21 +216,46 @@ def protect(
 
 @app.command()
 def attack(
-    table: Annotated[Path, typer.Argument(help="A protected CSV or Parquet table: status and empty counts.")],
-    family: Annotated[Path, typer.Option(help="YAML: the count, the least number and the dimensions; see the README.")],
-    out: Annotated[Path, typer.Option(help="The CSV or Parquet file to write: every cell's interval.")],
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A protected CSV or Parquet table, or a release's folder; the current release if left out."
+        ),
+    ] = None,
+    family: Annotated[
+        Path | None, typer.Option(help="Of a table: YAML with the count, the least number and the dimensions.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Of a table: the CSV or Parquet file to write, with every cell's interval.")
+    ] = None,
+    earlier: Annotated[
+        list[Path] | None, typer.Option(help="Of a release: the folder of an earlier one to join; may be repeated.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="At most this long for programs over many sums.", min=0)] = 600.0,
     fail_on_finding: Annotated[
-        bool, typer.Option("--fail-on-finding", help="Exit 1 when a reader learns what the family forbids.")
+        bool, typer.Option("--fail-on-finding", help="Exit 1 when a reader learns what the rules forbid.")
     ] = False,
 ) -> None:
-    """What a reader can compute of a protected table's hidden cells. Exits 0 when the attack ran, whatever it found."""
-    from pipelines.disclosure.table.attack import attack_file
+    """What a stranger can compute of a release or a protected table. Exits 0 when the attack ran, whatever it found."""
+    if target is not None and not target.is_dir():
+        if family is None or out is None:
+            raise typer.BadParameter(
+                f"{target} is no folder of a release: to attack a table, give --family and --out too."
+            )
+        from pipelines.disclosure.table.attack import attack_file
 
-    found = attack_file(table, family, out, seconds)
-    typer.echo(found.as_text())
-    typer.echo(f"Every cell's interval is in {out}: it may give people away, so keep it restricted.")
-    raise typer.Exit(1 if fail_on_finding and found.has_finding else 0)
+        found = attack_file(target, family, out, seconds)
+        typer.echo(found.as_text())
+        typer.echo(f"Every cell's interval is in {out}: it may give people away, so keep it restricted.")
+        raise typer.Exit(1 if fail_on_finding and found.has_finding else 0)
+    from pipelines.disclosure.stranger.attack import attack_release
+    from pipelines.disclosure.stranger.rules import read_rules
+
+    folder = (settings().releases / "current" if target is None else target).resolve()
+    beside = earlier or [path for path in sorted(folder.parent.glob("r*-*")) if path != folder]
+    attacked = attack_release(folder, read_rules(folder), beside, seconds)
+    typer.echo(attacked.as_text())
+    raise typer.Exit(1 if fail_on_finding and attacked.findings else 0)
 
 
 @app.command()

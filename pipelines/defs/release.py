@@ -13,6 +13,7 @@ MARTS = [dg.AssetKey(["marts", node["name"]]) for node in phase_models("mart").v
 OFFICIAL = dg.AssetKey(["protected", "official_indicator"])
 CANDIDATE = dg.AssetKey(["candidate", "marts"])
 EXPECTATIONS = dg.AssetKey(["evidence", "expectations"])
+ATTACK = dg.AssetKey(["evidence", "release_attack"])
 DECISION = dg.AssetKey(["evidence", "decision"])
 SITE = dg.AssetKey(["releases", "site"])
 INVENTORY = dg.AssetKey(["releases", "collection_inventory"])
@@ -62,8 +63,22 @@ def expectations() -> dg.MaterializeResult:
 
 
 @dg.asset(
+    key=ATTACK, deps=[CANDIDATE], group_name="release", description="What a stranger learns of the candidate: nothing."
+)
+def release_attack() -> dg.MaterializeResult:
+    from pipelines.release.attack import attack_candidate
+
+    with step("release_attack") as settings:
+        reason = untouched(settings)
+        if reason is not None:
+            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
+        found = attack_candidate(settings, planner.current_build(settings))
+    return dg.MaterializeResult(metadata={"findings": len(found.findings) if found else "not attacked"})
+
+
+@dg.asset(
     key=DECISION,
-    deps=[EXPECTATIONS, LINK_QUALITY],
+    deps=[EXPECTATIONS, ATTACK, LINK_QUALITY],
     group_name="release",
     description="Decision, family by family, fail-closed.",
 )

@@ -33,6 +33,7 @@ from pipelines.release.candidate import Candidate, RegisterError, all_families, 
 from pipelines.release.waivers import Waiver, load_waivers
 from pipelines.settings import Settings
 
+ATTACK = "disclosure.release.attack"
 _FAILING = ("fail", "error", "skipped")
 # Whether the delivery in use is certified: a warning, for some indicators a reason to wait.
 _CERTIFIED = r"^intake\..+\.certified$"
@@ -236,8 +237,11 @@ def absent_evidence(checks: pl.DataFrame, candidate_id: str) -> list[Reason]:
                 Reason("evidence_absent", f"dbt_{phase}", message=f"No results of the {phase} models and their tests.")
             )
     for layer in ("intake", "disclosure"):
-        if checks.filter(pl.col("layer") == layer).is_empty():
+        if checks.filter((pl.col("layer") == layer) & (pl.col("check_id") != ATTACK)).is_empty():
             reasons.append(Reason("evidence_absent", layer, message=f"No result of {layer} is recorded."))
+    attacked = checks.filter((pl.col("check_id") == ATTACK) & (pl.col("input_fingerprint") == candidate_id))
+    if attacked.is_empty():
+        reasons.append(Reason("evidence_absent", ATTACK, message="Nobody attacked this candidate as a stranger would."))
     expectations = checks.filter((pl.col("layer") == "expectation") & (pl.col("input_fingerprint") == candidate_id))
     if expectations.is_empty():
         reasons.append(Reason("evidence_absent", "expectation", message="No expectation was tried on this candidate."))

@@ -17,6 +17,7 @@ from scipy.optimize import LinearConstraint, milp
 
 from pipelines.disclosure.bands import Bands, load_bands
 from pipelines.disclosure.policy import Policy, load_policy
+from pipelines.disclosure.protect import MILLIONTHS, rows
 
 DAY = date(2026, 11, 21)
 SEEDS = Path(__file__).resolve().parents[3] / "seeds" / "policy"
@@ -70,15 +71,15 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
     small_d = [i for i in hidden["d"] if 1 <= true["d"][i] < n_min]
     small_n = [i for i in hidden["n"] if true["d"][i] > 0 and min(true["n"][i], true["c"][i]) < n_min]
     for name, small in (("d", small_d), ("n", small_n)):
-        rows = []
+        sums = []
         for parent, members, _, _, in_n in ties:
             if name == "n" and not in_n:
                 continue
             row = {cell: -1 for cell in members if cell in hidden[name]}
             if parent in hidden[name]:
                 row[parent] = 1
-            rows.append(row)
-        fixed = rank_determined(rows, sorted(hidden[name]))
+            sums.append(row)
+        fixed = rank_determined(sums, sorted(hidden[name]))
         problems += [f"{name}{cell} is determined" for cell in small if cell in fixed]
 
     # Sums of hidden members below a shown parent.
@@ -254,6 +255,22 @@ def cube(people: list[tuple[str, int, str, str, bool]]) -> pl.DataFrame:
         rows, schema=types | {"denominator_count": pl.Int64, "numerator_count": pl.Int64}, orient="row"
     )
     return frame.group_by(key).agg(pl.col("denominator_count", "numerator_count").sum()).sort(key)
+
+
+def mart_rows(protected, bands: Bands, places: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a protected table as the mart tells them."""
+    lea = places.select(pl.col("organization_key").alias("lea_key"), lea_id_state="organization_id_state")
+    return (
+        rows(protected, bands)
+        .join(places.join(lea, on="lea_key", how="left"), on="organization_key")
+        .with_columns(
+            *((pl.col(name) / 1_000_000).round(6).cast(pl.Decimal(9, 6)) for name in MILLIONTHS),
+            value_amount=pl.lit(None, pl.Int64),
+            protection=pl.lit("official"),
+            data_as_of=pl.lit(DAY),
+        )
+        .drop("organization_key", "lea_key")
+    )
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

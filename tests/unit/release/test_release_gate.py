@@ -21,7 +21,10 @@ def test_a_good_night_publishes_every_family(installation):
     assert decisions(decision) == dict.fromkeys(("course", "graduation", "mart_availability", "mart_flow"), "publish")
 
 
-@pytest.mark.parametrize("source", ["intake", "disclosure", "expectation", "dbt_identity", "dbt_warehouse", "dbt_mart"])
+@pytest.mark.parametrize(
+    "source",
+    ["intake", "disclosure", "release_attack", "expectation", "dbt_identity", "dbt_warehouse", "dbt_mart"],
+)
 def test_absent_evidence_refuses_the_whole_release(installation, source):
     decision = installation.night(BUILD, without=(source,))
     assert decision.outcome == "refuse"

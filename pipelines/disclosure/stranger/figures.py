@@ -1,0 +1,346 @@
+"""What a reader sees: the official rows of published tables, and the sums and limits that tie their figures.
+
+What belongs here: reading rows, and laying them out as unknown whole numbers with equations. What does not: what
+follows from the equations (attack).
+
+Of each figure there is a count of people D, a numerator N and a complement C = D - N. A reader knows: the groups of a
+breakdown add up to all students; the schools of an LEA to the LEA and the LEAs to the state, where the rules say so;
+a band's limits of N; an inner indicator never counts more than the outer one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from pipelines.disclosure.stranger.rules import Rules
+from pipelines.errors import P20wError
+
+MART = "mart_indicator__organization"
+FAMILY = ["indicator_code", "subject_code", "cohort_year"]
+PLACE = ["organization_level", "organization_id_state"]
+GROUP = ["breakdown_code", "group_code"]
+FIGURE = [*FAMILY, *PLACE, *GROUP]
+ALL = "all"
+HIDDEN = -1
+SAID = ("shown", "banded", "suppressed", "no_students", "withdrawn")
+# Every column of the table, and what it says of people. What is not listed here may not be published: nobody has
+# thought about what it gives away.
+SAYS_NOTHING = (
+    "definition_version", "school_year", "organization_id_nces", "organization_name", "lea_id_state", "lea_name",
+    "group_name", "value_unit", "suppression_reason", "protection", "data_as_of", "release_id",
+)  # fmt: skip
+SAYS = (
+    "denominator_count", "numerator_count", "rate", "rate_low", "rate_high", "rate_label", "value_amount",
+    "value_status",
+)  # fmt: skip
+MILLION = 1_000_000
+UNLIMITED = np.int64(1) << 60  # an upper bound that nothing gives
+
+
+@dataclass(frozen=True)
+class Figures:
+    """rows: FIGURE, the LEA of schools, and a label; d, n: (figures,) HIDDEN where not told; n_low, n_high: limits of a
+    numerator that is not told. ties: parent = sum of members, for D and N. nested: pairs (outer, inner) of figures.
+    same_d: whether their denominators are the same wherever both are told.
+    """
+
+    rows: pl.DataFrame
+    d: np.ndarray
+    n: np.ndarray
+    n_low: np.ndarray
+    n_high: np.ndarray
+    parent: np.ndarray
+    start: np.ndarray
+    member: np.ndarray
+    outer: np.ndarray
+    inner: np.ndarray
+    same_d: np.ndarray
+    whole: np.ndarray
+    part: np.ndarray
+
+    def labels(self) -> list[str]:
+        return self.rows["label"].to_list()
+
+
+@dataclass(frozen=True)
+class Equations:
+    """matrix @ x = right over whole x with low <= x <= high. kind (unknowns,): d, n, c or x (the difference of a nested
+    pair); figure: which it is of; row_kind, row_of: what each equation is (d, n: a tie; c: D = N + C; x: a pair)."""
+
+    matrix: sparse.csr_matrix
+    by_column: sparse.csc_matrix
+    right: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    kind: np.ndarray
+    figure: np.ndarray
+    row_kind: np.ndarray
+    row_of: np.ndarray
+
+
+def read_rows(folder: Path) -> pl.DataFrame:
+    """Official rows of the long mart under `folder`/data that say something. Errors: P20wError for a column that nobody
+    declared, for a figure told twice, and for one that its own row contradicts."""
+    path = folder / "data" / f"{MART}.parquet"
+    if not path.exists():
+        raise P20wError(f"{folder} holds no data/{MART}.parquet: name the folder of a release or of the candidate.")
+    frame = pl.read_parquet(path)
+    unknown = sorted(set(frame.columns) - {*FIGURE, *SAYS_NOTHING, *SAYS})
+    if unknown:
+        raise P20wError(
+            f"{MART} has the column {', '.join(unknown)}, and nobody has declared what it says of people. Declare it "
+            "in pipelines/disclosure/stranger/figures.py with the limits it implies, or take it out."
+        )
+    return (
+        frame.filter((pl.col("protection") == "official") & pl.col("value_status").is_in(SAID))
+        .with_columns(pl.col("cohort_year").cast(pl.Int64), lea=pl.col("lea_id_state"))
+        .sort(FIGURE)
+    )
+
+
+def contradictions(rows: pl.DataFrame) -> list[str]:
+    """Sentences about rows in which one column says more than another hides."""
+    d, n = pl.col("denominator_count"), pl.col("numerator_count")
+    rules = {
+        "a figure stands twice": pl.struct(FIGURE).is_duplicated(),
+        "a numerator is told without its denominator": n.is_not_null() & d.is_null(),
+        "a rate stands beside a hidden numerator": pl.col("rate").is_not_null() & n.is_null(),
+        "a band stands beside a hidden denominator": pl.col("rate_low").is_not_null() & d.is_null(),
+        "an amount of money stands in an official row": pl.col("value_amount").is_not_null(),
+        "a numerator is above its denominator": n > d,
+        "a hidden figure is called shown": pl.col("value_status").is_in(["shown", "no_students"]) & n.is_null(),
+        "a label stands beside a hidden rate": (pl.col("rate_label").fill_null("") != "")
+        & ~pl.col("value_status").is_in(["shown", "banded"]),
+    }
+    found = []
+    for sentence, rule in rules.items():
+        count = rows.filter(rule).height
+        if count:
+            found.append(f"In {count} rows {sentence}.")
+    reasons = rows.group_by("value_status").agg(pl.col("suppression_reason").n_unique()).filter(pl.last() > 1)
+    for status in sorted(reasons["value_status"].to_list()):
+        found.append(f"Rows that are {status} give different reasons: the reason tells which of them are small.")
+    return found
+
+
+def figures(rows: pl.DataFrame, rules: Rules) -> Figures:
+    """The figures of `rows` (read_rows) with their ties."""
+    rows = rows.with_columns(
+        label=pl.format("{} {} {}, {} {}, {} {}", *FIGURE),
+        figure=pl.int_range(pl.len(), dtype=pl.Int64),
+    )
+    d = rows["denominator_count"].fill_null(HIDDEN).cast(pl.Int64).to_numpy()
+    n = rows["numerator_count"].fill_null(HIDDEN).cast(pl.Int64).to_numpy()
+    # In millionths, so that a limit is one of whole numbers.
+    limits = rows.select(
+        low=((pl.col("rate_low") * MILLION).cast(pl.Int64) * pl.col("denominator_count") + MILLION - 1) // MILLION,
+        high=(pl.col("rate_high") * MILLION).cast(pl.Int64) * pl.col("denominator_count") // MILLION,
+        most=pl.col("denominator_count").cast(pl.Int64),
+    )
+    n_low = limits["low"].fill_null(0).to_numpy()
+    n_high = limits.select(pl.coalesce("high", "most").fill_null(int(UNLIMITED))).to_series().to_numpy()
+    ties = pl.concat([_groups(rows), _levels(rows, rules)]).sort("tie", "member")
+    head = ties.group_by("tie", maintain_order=True).agg(pl.col("parent").first(), pl.len())
+    outer, inner, same = _nested(rows, rules)
+    whole, part = _pairs(rows, [(other, code) for code, other in rules.pairs("overlaps")])
+    return Figures(
+        rows,
+        d,
+        n,
+        n_low,
+        n_high,
+        head["parent"].to_numpy(),
+        np.concatenate([[0], np.cumsum(head["len"].to_numpy())]).astype(np.int64),
+        ties["member"].to_numpy(),
+        outer,
+        inner,
+        same,
+        whole,
+        part,
+    )
+
+
+def equations(seen: Figures, rules: Rules) -> Equations:
+    """Unknowns: hidden D, hidden N, C of hidden D, and the differences of nested pairs."""
+    d, n = seen.d, seen.n
+    at_d, at_n = np.flatnonzero(d == HIDDEN), np.flatnonzero(n == HIDDEN)
+    count = len(d)
+    var_d, var_n, var_c = (np.full(count, -1) for _ in range(3))
+    var_d[at_d] = np.arange(len(at_d))
+    var_n[at_n] = len(at_d) + np.arange(len(at_n))
+    var_c[at_d] = len(at_d) + len(at_n) + np.arange(len(at_d))
+    pairs = np.flatnonzero((n[seen.outer] == HIDDEN) | (n[seen.inner] == HIDDEN))
+    first_x = 2 * len(at_d) + len(at_n)
+    of_pair = np.full(len(seen.outer), -1)
+    of_pair[pairs] = first_x + np.arange(len(pairs))
+    low = np.concatenate(
+        [
+            np.full(len(at_d), 1 if rules.zeros == "shown" else 0),
+            seen.n_low[at_n],
+            np.zeros(len(at_d) + len(pairs), dtype=np.int64),
+        ]
+    ).astype(np.int64)
+    high = np.concatenate(
+        [np.full(len(at_d), UNLIMITED), seen.n_high[at_n], np.full(len(at_d) + len(pairs), UNLIMITED)]
+    ).astype(np.int64)
+
+    tie = np.concatenate([np.arange(len(seen.parent)), np.repeat(np.arange(len(seen.parent)), np.diff(seen.start))])
+    cell = np.concatenate([seen.parent, seen.member])
+    sign = np.concatenate([np.ones(len(seen.parent)), -np.ones(len(seen.member))]).astype(np.int64)
+    entry = np.arange(len(at_d))
+    every = np.arange(len(seen.outer))
+    same = np.flatnonzero(seen.same_d)
+    pair = np.concatenate([every, every, every])
+    pair_cell = np.concatenate([seen.outer, seen.inner, -np.ones(len(every), dtype=np.int64)])
+    pair_sign = np.repeat([1, -1, -1], len(every))
+    parts = [
+        ("d", tie, var_d[cell], sign, np.where(d[cell] == HIDDEN, 0, d[cell])),
+        ("n", tie, var_n[cell], sign, np.where(n[cell] == HIDDEN, 0, n[cell])),
+        (
+            "c",
+            np.tile(entry, 3),
+            np.concatenate([var_d[at_d], var_n[at_d], var_c[at_d]]),
+            np.repeat([1, -1, -1], len(at_d)),
+            np.zeros(3 * len(at_d), dtype=np.int64),
+        ),
+        (
+            "x",
+            pair,
+            np.where(pair_cell >= 0, var_n[pair_cell], of_pair[pair]),
+            pair_sign,
+            np.where((pair_cell >= 0) & (n[pair_cell] != HIDDEN), n[pair_cell], 0),
+        ),
+        (
+            "same",
+            np.tile(same, 2),
+            np.concatenate([var_d[seen.outer[same]], var_d[seen.inner[same]]]),
+            np.repeat([1, -1], len(same)),
+            np.concatenate([np.where(d[side[same]] == HIDDEN, 0, d[side[same]]) for side in (seen.outer, seen.inner)]),
+        ),
+    ]
+    rows, columns, values, rights, kinds, of = [], [], [], [], [], []
+    number = 0
+    for kind, row, column, signs, known in parts:
+        size = int(row.max(initial=-1)) + 1
+        right = -np.bincount(row, weights=signs * known, minlength=size).astype(np.int64)
+        alive = np.zeros(size, dtype=bool)
+        alive[row[column >= 0]] = True
+        kept = np.cumsum(alive) - 1
+        inside = column >= 0
+        rows.append(kept[row[inside]] + number)
+        columns.append(column[inside])
+        values.append(signs[inside])
+        rights.append(right[alive])
+        kinds.append(np.full(int(alive.sum()), kind))
+        of.append(np.flatnonzero(alive))
+        number += int(alive.sum())
+    matrix = sparse.csr_matrix(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
+        shape=(number, len(low)),
+        dtype=np.int64,
+    )
+    matrix.sort_indices()
+    kind = np.concatenate(
+        [np.full(len(at_d), "d"), np.full(len(at_n), "n"), np.full(len(at_d), "c"), np.full(len(pairs), "x")]
+    )
+    figure = np.concatenate([at_d, at_n, at_d, seen.outer[pairs]])
+    return Equations(
+        matrix,
+        matrix.tocsc(),
+        np.concatenate(rights),
+        low,
+        high,
+        kind,
+        figure,
+        np.concatenate(kinds),
+        np.concatenate(of),
+    )
+
+
+def _groups(rows: pl.DataFrame) -> pl.DataFrame:
+    """The groups of a breakdown add up to all students of the place."""
+    whole = rows.filter(pl.col("breakdown_code") == ALL).select(*FAMILY, *PLACE, parent="figure")
+    return (
+        rows.filter(pl.col("breakdown_code") != ALL)
+        .join(whole, on=[*FAMILY, *PLACE])
+        .select(
+            tie=pl.format("group {} {}", "parent", "breakdown_code"),
+            parent="parent",
+            member="figure",
+        )
+    )
+
+
+def _levels(rows: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Schools add up to their LEA; LEAs, and whatever no LEA stands above, to the state; where the rules say so."""
+    leas = rows.filter(pl.col("organization_level") == "lea", pl.col("breakdown_code") == ALL).select(
+        *FAMILY, lea="organization_id_state", has_lea=pl.lit(True)
+    )
+    below = (
+        rows.filter(pl.col("organization_level") != "state")
+        .join(leas, on=[*FAMILY, "lea"], how="left", maintain_order="left")
+        .with_columns(under_lea=(pl.col("organization_level") == "school") & pl.col("has_lea").fill_null(False))
+    )
+    additive = pl.DataFrame(
+        [
+            (code, level)
+            for code in rules.indicators
+            for level in ("school", "lea", "institution", "provider")
+            if rules.adds_up(code, level)
+        ],
+        schema={"indicator_code": pl.String, "organization_level": pl.String},
+        orient="row",
+    )
+    # A sum in which one level does not add up is no sum.
+    parents = rows.select(*FAMILY, *GROUP, "organization_level", "organization_id_state", parent="figure")
+    to_lea = below.filter("under_lea").join(
+        parents.filter(pl.col("organization_level") == "lea").select(
+            *FAMILY, *GROUP, "parent", lea="organization_id_state"
+        ),
+        on=[*FAMILY, *GROUP, "lea"],
+    )
+    to_state = below.filter(~pl.col("under_lea")).join(
+        parents.filter(pl.col("organization_level") == "state").select(*FAMILY, *GROUP, "parent"),
+        on=[*FAMILY, *GROUP],
+    )
+    names = ["parent", "figure", "indicator_code", "organization_level"]
+    ties = pl.concat([to_lea.select(names), to_state.select(names)])
+    broken = ties.join(additive, on=["indicator_code", "organization_level"], how="anti").select("parent").unique()
+    return ties.join(broken, on="parent", how="anti").select(
+        tie=pl.format("level {}", "parent"), parent="parent", member="figure"
+    )
+
+
+def _nested(rows: pl.DataFrame, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    outers, inners, sames = [], [], []
+    d = rows["denominator_count"].fill_null(HIDDEN).to_numpy()
+    for inner_code, outer_code in rules.pairs("nested_in"):
+        outer, inner = _pairs(rows, [(outer_code, inner_code)])
+        both = (d[outer] != HIDDEN) & (d[inner] != HIDDEN)
+        same = bool(both.any()) and bool((d[outer] == d[inner])[both].all())
+        outers.append(outer)
+        inners.append(inner)
+        sames.append(np.full(len(outer), same))
+    none = np.zeros(0, dtype=np.int64)
+    return (
+        np.concatenate([none, *outers]),
+        np.concatenate([none, *inners]),
+        np.concatenate([none.astype(bool), *sames]),
+    )
+
+
+def _pairs(rows: pl.DataFrame, pairs: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Figures of the first and of the second indicator of each pair, of the same cohort, place and group."""
+    same = ["subject_code", "cohort_year", *PLACE, *GROUP]
+    found = [pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64})]
+    for first, second in pairs:
+        a = rows.filter(pl.col("indicator_code") == first).select(*same, a="figure")
+        b = rows.filter(pl.col("indicator_code") == second).select(*same, b="figure")
+        found.append(a.join(b, on=same).select("a", "b").sort("a", "b"))
+    both = pl.concat(found)
+    return both["a"].to_numpy(), both["b"].to_numpy()

@@ -1,0 +1,89 @@
+"""The rules of protection that everyone may know: they are published with each release.
+
+What belongs here: which figures are tied and how, and what counts as giving someone away. What does not: figures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from pipelines.disclosure.linked import NESTING, OVERLAP, codes
+from pipelines.disclosure.policy import load_policy
+from pipelines.errors import MissingFileError, P20wError
+from pipelines.settings import Settings
+
+FILE = "disclosure_rules.json"
+ADDS_UP = "one_school"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """minimum: no count of 1 to minimum - 1 may be known; interval: least number of values that a hidden small count
+    must leave open; zeros: shown or hideable. indicators: by official indicator code its `attribution` (level -> what
+    a person counts for there; a level adds up to the one above where it is one_school), and the codes in which it is
+    `nested_in` and with which its numerator `overlaps` (their denominators count nearly the same people).
+    """
+
+    minimum: int
+    interval: int
+    zeros: str
+    indicators: dict[str, dict]
+
+    def adds_up(self, code: str, level: str) -> bool:
+        """Whether the figures of that level add up to those of the level above."""
+        return self.indicators.get(code, {}).get("attribution", {}).get(level) == ADDS_UP
+
+    def pairs(self, kind: str) -> list[tuple[str, str]]:
+        """(indicator, the other) by `nested_in` or `overlaps`, what follows from them included."""
+        direct = {code: set(said[kind]) for code, said in self.indicators.items()}
+        if kind == "nested_in":
+            for _ in direct:
+                direct = {
+                    code: others | {far for other in others for far in direct.get(other, ())}
+                    for code, others in direct.items()
+                }
+        return sorted((code, other) for code, others in direct.items() for other in others)
+
+
+def rules_of(settings: Settings, registered: list[Mapping[str, str]], day: date) -> Rules:
+    """The rules in force on `day`. registered: rows of registers/indicator.csv."""
+    policy = load_policy(settings.seeds / "policy" / "protection.csv", day)
+    return Rules(
+        policy.minimum_count,
+        policy.interval_width,
+        policy.zero_rule,
+        {
+            row["indicator_code"]: {
+                "attribution": _attribution(row.get("attribution") or ""),
+                "nested_in": codes(row, NESTING),
+                "overlaps": codes(row, OVERLAP),
+            }
+            for row in registered
+            if row.get("protection") == "official"
+        },
+    )
+
+
+def write_rules(rules: Rules, folder: Path) -> None:
+    """Put the rules beside the tables that they are about."""
+    (folder / FILE).write_text(json.dumps(asdict(rules), indent=1) + "\n")
+
+
+def read_rules(folder: Path) -> Rules:
+    """The rules published with a release. Errors: P20wError where the file is absent or is none."""
+    path = folder / FILE
+    if not path.exists():
+        raise MissingFileError(f"{folder} holds no {FILE}: name the folder of a release of p20w.")
+    try:
+        return Rules(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise P20wError(f"{path} is not a file of rules as p20w publishes it: take the release's own.") from None
+
+
+def _attribution(text: str) -> dict[str, str]:
+    """'school=each_school;lea=once_per_level' -> {'school': 'each_school', 'lea': 'once_per_level'}."""
+    return dict(part.strip().split("=", 1) for part in text.split(";") if "=" in part)

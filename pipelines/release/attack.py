@@ -1,0 +1,73 @@
+"""The attack of a stranger on what is about to be published: evidence for the gate, and a last word at publication.
+
+What belongs here: which folders are attacked beside which, and keeping what was found. What does not: the attack itself
+(`pipelines.disclosure.stranger`). Sentences of findings tell hidden counts: they go to restricted evidence alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from pipelines import planner
+from pipelines.disclosure.stranger.attack import ReleaseAttack, attack_release, report
+from pipelines.disclosure.stranger.rules import rules_of
+from pipelines.errors import P20wError
+from pipelines.quality import check_result
+from pipelines.release import ledger
+from pipelines.release.candidate import load_candidate, read_seed
+from pipelines.release.gate import ATTACK
+from pipelines.settings import Settings
+
+
+def attack_candidate(settings: Settings, build_id: str) -> ReleaseAttack | None:
+    """Attack the candidate beside every release ever shown and record the check; None where no attack was possible,
+    which is recorded as a failure: without evidence nothing is published."""
+    candidate = load_candidate(settings)
+    try:
+        found = attack_folder(settings, build_id, settings.candidate)
+        status = "fail" if found.findings else "pass"
+        message = (
+            f"{len(found.findings)} findings; the arithmetic is in the restricted evidence."
+            if found.findings
+            else f"A stranger learns nothing of a small group; {found.unsettled} values were not settled in time."
+        )
+    except P20wError as error:
+        found, status, message = None, "error", str(error)
+    check_result.record(
+        settings,
+        build_id,
+        "release_attack",
+        [
+            {
+                "check_id": ATTACK,
+                "layer": "disclosure",
+                "category": "disclosure",
+                "severity": "error",
+                "status": status,
+                "failing_count": len(found.findings) if found else 0,
+                "total_count": found.figures if found else 0,
+                "family": "*",
+                "message": message,
+                "input_fingerprint": candidate.id,
+            }
+        ],
+    )
+    return found
+
+
+def attack_folder(settings: Settings, build_id: str, folder: Path) -> ReleaseAttack:
+    """Attack the tables in `folder`/data beside all releases; findings go to evidence/disclosure/<build_id>__attack."""
+    rules = rules_of(settings, read_seed(settings, "registers/indicator.csv"), planner.day_of(build_id))
+    shown = [settings.releases / release_id for release_id in sorted(ledger.recorded(settings))]
+    found = attack_release(folder, rules, [path for path in shown if path.exists()])
+    report(found)
+    evidence = settings.evidence / "disclosure"
+    evidence.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pl.DataFrame(
+        [(build_id, each.rule, each.sentence) for each in found.findings],
+        schema={"build_id": pl.String, "rule": pl.String, "sentence": pl.String},
+        orient="row",
+    ).write_parquet(evidence / f"{build_id}__attack.parquet")
+    return found

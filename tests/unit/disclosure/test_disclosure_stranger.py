@@ -1,0 +1,275 @@
+"""A stranger reads the published files and nothing else: a protected release tells nothing, each planted one does."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from disclosure_auditor import DAY, GROUP, SMALL, SMALL_BANDS, cube, mart_rows, organization, register
+
+from pipelines.disclosure.declare import declare
+from pipelines.disclosure.protect import protect
+from pipelines.disclosure.stranger.attack import attack_release
+from pipelines.disclosure.stranger.figures import MART
+from pipelines.disclosure.stranger.rules import Rules, read_rules, rules_of, write_rules
+from pipelines.errors import P20wError
+from pipelines.release.candidate import read_seed
+from pipelines.settings import load
+
+PLACES = organization(2, 3)
+ADDS_UP = {"school": "one_school", "lea": "one_school", "state": "one_school"}
+
+
+def rules(**indicators: dict) -> Rules:
+    said = {
+        code: {"attribution": ADDS_UP, "nested_in": [], "overlaps": [], **more} for code, more in indicators.items()
+    }
+    return Rules(SMALL.minimum_count, SMALL.interval_width, SMALL.zero_rule, said)
+
+
+ONE = rules(one={})
+NESTED = rules(outer={}, inner={"nested_in": ["outer"]})
+
+
+def write(folder: Path, rows: pl.DataFrame) -> Path:
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    rows.write_parquet(folder / "data" / f"{MART}.parquet")
+    return folder
+
+
+def somebody(generator, schools=(0, 1, 2, 10, 11, 12)) -> list[tuple]:
+    return [
+        (school, str(generator.choice(list("fmmffmx"))), str(generator.choice(list("yzzz"))), generator.integers(0, 3))
+        for school in schools
+        for _ in range(int(generator.integers(6, 24)))
+    ]
+
+
+@pytest.fixture(scope="module")
+def nested():
+    """A protected release of two nested indicators; its mart's rows."""
+    people = somebody(np.random.default_rng(5))
+    counted = [(code, *who, outcome > k) for *who, outcome in people for k, code in enumerate(("outer", "inner"))]
+    declaration = declare(cube(counted), PLACES, GROUP, register("outer", "inner", nested_in={"inner": "outer"}))
+    return mart_rows(protect(declaration, SMALL, SMALL_BANDS, b"key"), SMALL_BANDS, PLACES)
+
+
+def truth() -> pl.DataFrame:
+    """Exact counts of what `nested` protects, without empty groups."""
+    people = somebody(np.random.default_rng(5))
+    exact = cube([(code, *who, outcome > k) for *who, outcome in people for k, code in enumerate(("outer", "inner"))])
+    return exact.join(PLACES.select("organization_key", "organization_id_state"), on="organization_key")
+
+
+def told(sizes: dict[tuple[int, str], tuple[int, int]]) -> pl.DataFrame:
+    """Mart's rows of the schools of one LEA, all told; (people, of whom in the numerator) by school and group."""
+    places = organization(1, 1 + max(school for school, _ in sizes))
+    groups = pl.DataFrame(
+        {"breakdown_code": ["all", *["gender"] * 4, "disability"], "group_code": ["all", *"fmxw", "z"]}
+    )
+    people = [
+        ("one", school, group, "z", i < yes) for (school, group), (size, yes) in sizes.items() for i in range(size)
+    ]
+    declaration = declare(cube(people), places, groups, register("one"))
+    rows = mart_rows(protect(declaration, SMALL, SMALL_BANDS, b"key"), SMALL_BANDS, places)
+    key = ["organization_level", "organization_id_state", "breakdown_code", "group_code"]
+    exact = declaration.cells.select(*key, d="denominator_count", n="numerator_count")
+    return (
+        rows.join(exact, on=key)
+        .with_columns(denominator_count="d", numerator_count="n")
+        .with_columns(
+            *(pl.lit(None, pl.Decimal(9, 6)).alias(name) for name in ("rate", "rate_low", "rate_high")),
+            rate_label=pl.lit(""),
+            value_status=pl.when(pl.col("d") > 0).then(pl.lit("shown")).otherwise(pl.lit("no_students")),
+            suppression_reason=pl.lit(""),
+        )
+        .drop("d", "n")
+    )
+
+
+def one_school(**groups: tuple[int, int]) -> pl.DataFrame:
+    """The same of a single school, which is its LEA and the state too."""
+    return told({(0, group): size for group, size in groups.items()})
+
+
+EVERYWHERE = pl.lit(True)
+
+
+def hide(rows: pl.DataFrame, *groups: str, where: pl.Expr = EVERYWHERE, only_numerator: bool = False) -> pl.DataFrame:
+    """The rows with these groups hidden, at every level if not `where`."""
+    which = pl.col("group_code").is_in(groups) & where
+    names = ["numerator_count"] if only_numerator else ["denominator_count", "numerator_count"]
+    return rows.with_columns(
+        *(pl.when(which).then(None).otherwise(pl.col(name)).alias(name) for name in names),
+        value_status=pl.when(which).then(pl.lit("suppressed")).otherwise("value_status"),
+        suppression_reason=pl.when(which).then(pl.lit("small_group")).otherwise("suppression_reason"),
+    )
+
+
+def found(folder: Path, said: Rules = ONE, earlier: tuple = ()) -> set[str]:
+    return {each.rule for each in attack_release(folder, said, earlier).findings}
+
+
+def test_a_protected_release_tells_nothing(nested, tmp_path):
+    attack = attack_release(write(tmp_path, nested), NESTED)
+    assert attack.findings == [] and attack.unsettled == 0
+    assert attack.hidden > 50 and attack.figures == nested.height
+
+
+def test_a_release_beside_itself_tells_nothing(nested, tmp_path):
+    folder = write(tmp_path / "one", nested)
+    again = write(tmp_path / "two", nested)
+    attack = attack_release(folder, NESTED, (again, again))
+    assert attack.findings == [] and attack.compared == 1  # the same version is compared once
+
+
+def test_every_hidden_figure_that_is_told_after_all_gives_something_away(nested, tmp_path):
+    """Each small count that is hidden, told by one row more: the stranger says so."""
+    small = nested.filter(pl.col("denominator_count").is_null()).join(
+        truth().select(
+            "indicator_code", "organization_id_state", "breakdown_code", "group_code", d="denominator_count"
+        ),
+        on=["indicator_code", "organization_id_state", "breakdown_code", "group_code"],
+    )
+    small = small.filter(pl.col("d") < SMALL.minimum_count).head(4)
+    assert small.height == 4
+    for number, row in enumerate(small.iter_rows(named=True)):
+        same = pl.all_horizontal(
+            pl.col(name) == row[name]
+            for name in ("indicator_code", "organization_id_state", "breakdown_code", "group_code")
+        )
+        told = nested.with_columns(denominator_count=pl.when(same).then(row["d"]).otherwise("denominator_count"))
+        assert found(write(tmp_path / str(number), told), NESTED)
+
+
+def test_a1_subtraction_of_all_other_groups(tmp_path):
+    rows = hide(one_school(f=(2, 1), m=(30, 15), x=(40, 20)), "f")
+    assert "residual" in found(write(tmp_path, rows))
+
+
+def test_a1_the_complement_of_a_flag_is_a_figure_too(tmp_path):
+    """Of 40 students 39 are in the numerator: everyone but one."""
+    assert "bounds" in found(write(tmp_path, one_school(f=(40, 39), m=(30, 15))))
+
+
+def test_a2_sums_that_each_hide_two_solve_a_figure_together(tmp_path):
+    """Schools 0 and 1 hide f and m, schools 2 and 3 hide x and w; x of school 0 is hidden too. Of each sum two or three
+    figures are hidden, yet the two schools less the two groups leave x of school 0."""
+    sizes = {(school, group): (20 + school, 10) for school in range(4) for group in "fmxw"} | {(0, "x"): (2, 1)}
+    rows = told(sizes)
+    school = pl.col("organization_id_state")
+    rows = hide(rows, "f", "m", where=school.is_in(["S00", "S01"]))
+    rows = hide(rows, "x", "w", where=school.is_in(["S02", "S03"]))
+    safe = write(tmp_path / "safe", rows)
+    rules_found = {each.rule for each in attack_release(safe, ONE).findings if "is told" not in each.sentence}
+    assert rules_found == set()
+    attack = attack_release(write(tmp_path / "bridge", hide(rows, "x", where=school == "S00")), ONE)
+    assert any("people of" in each.sentence and "between 2 and 2" in each.sentence for each in attack.findings)
+    assert all(each.rule == "bounds" for each in attack.findings)
+
+
+def test_a3_two_hidden_groups_that_are_few_together(tmp_path):
+    rows = hide(one_school(f=(1, 0), m=(1, 1), x=(40, 20)), "f", "m")
+    assert "residual" in found(write(tmp_path, rows))
+
+
+def test_a3_nobody_of_the_hidden_groups_is_in_the_numerator(tmp_path):
+    rows = hide(one_school(f=(20, 0), m=(10, 0), x=(40, 20)), "f", "m", only_numerator=True)
+    assert "residual" in found(write(tmp_path, rows))
+
+
+def test_a4_a_partner_that_leaves_too_little_room(tmp_path):
+    """A band says at most 34% of three people: 0 or 1."""
+    rows = hide(one_school(f=(3, 0), m=(30, 15), x=(40, 20)), "f", "m", only_numerator=True)
+    banded = pl.col("group_code") == "f"
+    rows = rows.with_columns(
+        rate_low=pl.when(banded).then(Decimal("0.000000")).otherwise("rate_low"),
+        rate_high=pl.when(banded).then(Decimal("0.100000")).otherwise("rate_high"),
+        value_status=pl.when(banded).then(pl.lit("banded")).otherwise("value_status"),
+        suppression_reason=pl.when(banded).then(pl.lit("band")).otherwise("suppression_reason"),
+    )
+    assert "bounds" in found(write(tmp_path, rows))
+
+
+def test_a5_one_student_more_than_in_the_last_release(tmp_path):
+    before = write(tmp_path / "before", one_school(f=(30, 15), m=(40, 20)))
+    after = write(tmp_path / "after", one_school(f=(31, 16), m=(40, 20)))
+    assert found(after) == set()
+    assert found(after, ONE, (before,)) >= {"revision"}
+    grown = write(tmp_path / "grown", one_school(f=(36, 18), m=(40, 20)))
+    assert found(grown, ONE, (before,)) == set()  # six came, three of them in the numerator
+
+
+def test_a5_what_hidden_groups_have_together_changed_by_one(tmp_path):
+    before = write(tmp_path / "before", hide(one_school(f=(2, 1), m=(12, 6), x=(40, 20)), "f", "m"))
+    after = write(tmp_path / "after", hide(one_school(f=(2, 1), m=(13, 6), x=(51, 26)), "f", "m"))
+    assert "residual_of_revision" in found(after, ONE, (before,))
+
+
+def test_a6_a_rate_beside_a_hidden_numerator(tmp_path):
+    rows = hide(one_school(f=(20, 10), m=(30, 15), x=(40, 20)), "f", "m", only_numerator=True)
+    rows = rows.with_columns(rate=pl.when(pl.col("group_code") == "f").then(Decimal("0.5")).otherwise("rate"))
+    assert found(write(tmp_path, rows)) == {"contradiction"}
+
+
+@pytest.mark.parametrize("yes", [0, 40])
+def test_a6_nobody_and_everybody(tmp_path, yes):
+    assert "bounds" in found(write(tmp_path, one_school(f=(40, yes), m=(30, 15))))
+
+
+def test_a7_nested_tables_that_differ_by_one(tmp_path):
+    outer, inner = one_school(f=(30, 16), m=(40, 20)), one_school(f=(30, 15), m=(40, 20))
+    both = pl.concat(
+        [outer.with_columns(indicator_code=pl.lit("outer")), inner.with_columns(indicator_code=pl.lit("inner"))]
+    )
+    assert "difference" in found(write(tmp_path, both), NESTED)
+
+
+def test_a7_graduates_of_one_table_are_nearly_the_people_of_another(tmp_path):
+    said = rules(graduates={"overlaps": ["college"]}, college={})
+    part, whole = one_school(f=(60, 31), m=(70, 20)), one_school(f=(30, 15), m=(20, 10))
+    both = pl.concat(
+        [part.with_columns(indicator_code=pl.lit("graduates")), whole.with_columns(indicator_code=pl.lit("college"))]
+    )
+    assert "difference" in found(write(tmp_path, both), said)
+
+
+def test_a8_an_amount_of_money_in_an_official_row(tmp_path):
+    rows = one_school(f=(30, 15), m=(40, 20)).with_columns(value_amount=pl.lit(31_500, pl.Int64))
+    assert found(write(tmp_path, rows)) == {"contradiction"}
+
+
+def test_a9_a_reason_that_tells_which_figures_are_small(tmp_path):
+    rows = hide(one_school(f=(2, 1), m=(30, 15), x=(40, 20)), "f", "m")
+    telling = pl.when(pl.col("group_code") == "m").then(pl.lit("partner")).otherwise("suppression_reason")
+    assert "contradiction" in found(write(tmp_path, rows.with_columns(suppression_reason=telling)))
+
+
+def test_a11_a_column_that_nobody_declared_is_not_published(tmp_path):
+    rows = one_school(f=(30, 15), m=(40, 20)).with_columns(rank_of_school=pl.lit(1))
+    with pytest.raises(P20wError, match="rank_of_school"):
+        attack_release(write(tmp_path, rows), ONE)
+
+
+def test_figures_that_cannot_all_be_true_are_a_finding(tmp_path):
+    rows = hide(one_school(f=(2, 1), m=(30, 15), x=(40, 20)), "f", "m")
+    more = pl.when(pl.col("group_code") == "x").then(90).otherwise("denominator_count")
+    assert "contradiction" in found(write(tmp_path, rows.with_columns(denominator_count=more)))
+
+
+def test_the_rules_are_published_and_read_back(tmp_path):
+    settings = load({})
+    said = rules_of(settings, read_seed(settings, "registers/indicator.csv"), DAY)
+    write_rules(said, tmp_path)
+    assert read_rules(tmp_path) == said
+    assert said.adds_up("four_year_graduation", "school") and not said.adds_up("chronic_absenteeism", "school")
+    assert ("college_going_fall", "college_going_16_month") in said.pairs("nested_in")  # through 12 months
+    assert set(json.loads((tmp_path / "disclosure_rules.json").read_text())) == {
+        "minimum", "interval", "zeros", "indicators",
+    }  # fmt: skip
+    with pytest.raises(P20wError, match="disclosure_rules.json"):
+        read_rules(tmp_path / "elsewhere")
