@@ -56,7 +56,8 @@ def certify(
 ) -> Certificates:
     """Moves for every sensitive value that `published` hides; the same input gives the same moves.
 
-    known: certificates of the same counts when less of them was hidden: what was possible then still is.
+    known: certificates of these cells in another round or of another night; those of their moves that are possible
+    now are taken over.
     earlier: what earlier releases told; a hidden value that differs from it by 1 to n-1 is sensitive too.
     """
     system = _System(declaration, published, minimum_count, interval_width, earlier)
@@ -316,11 +317,9 @@ class _System:
                 if unknown >= 0:
                     self.near_target.setdefault(int(unknown), []).append(i)
         self.generator = np.random.default_rng(3)  # breaks ties between targets that compete for the same people
-        for (_,), move in known.moves.partition_by("move", as_dict=True).items() if known else ():
-            at = np.where(move["variable"] == "d", self.var_d[move["cell"]], self.var_n[move["cell"]])
-            order = np.argsort(at)
+        for at, amount in self._possible(known.moves) if known else ():
             near = sorted({i for unknown in at.tolist() for i in self.near_target.get(unknown, ())})
-            self._take(at[order], move["amount"].to_numpy()[order], near, -1)
+            self._take(at, amount, near, -1)
         for size in REGIONS:
             for target in range(count):
                 for direction in (1, -1):
@@ -343,6 +342,29 @@ class _System:
             pl.DataFrame(certified, schema=CERTIFIED, orient="row"),
             [self.targets[i][:3] for i in range(count) if not self._done(i)],
         )
+
+    def _possible(self, moves: pl.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Unknowns and changes of those of `moves` (MOVE) that keep what is published now."""
+        number, move = np.unique(moves["move"].to_numpy(), return_inverse=True)
+        at = np.where(moves["variable"] == "d", self.var_d[moves["cell"]], self.var_n[moves["cell"]])
+        amount = moves["amount"].to_numpy()
+        fits = np.ones(len(number), dtype=bool)
+        fits[move[at < 0]] = False  # it would change what is told
+        hidden = at >= 0
+        within = (amount >= self.low[at]) & (amount <= self.high[at])
+        fits[move[hidden & ~within]] = False
+        table = sparse.csc_matrix(
+            (amount[hidden].astype(float), (at[hidden], move[hidden])), shape=(self.count, len(number))
+        )
+        changed = (self.matrix @ table).tocoo()
+        broken = (changed.data < self.floor[changed.row]) | (changed.data > self.ceiling[changed.row])
+        fits[changed.col[broken]] = False
+        table.sort_indices()
+        found = []
+        for each in np.flatnonzero(fits).tolist():
+            inside = slice(table.indptr[each], table.indptr[each + 1])
+            found.append((table.indices[inside].astype(np.int64), table.data[inside].astype(np.int64)))
+        return found
 
     def _cell(self, unknown: int) -> int:
         first = len(self.at_d)

@@ -67,13 +67,15 @@ class Finding:
 
 @dataclass
 class Detection:
-    """Findings, and how far the attack went: blocks, size of the largest, blocks whose cells got no own program."""
+    """Findings, and how far the attack went: blocks, size of the largest, blocks whose cells got no own program; and
+    the marks of the blocks that are clear, now or from before."""
 
     findings: list[Finding] = field(default_factory=list)
     blocks: int = 0
     largest_block: int = 0
     hidden_count: int = 0
     partly_solved_blocks: int = 0
+    clear: set[bytes] = field(default_factory=set)
 
 
 def detect(
@@ -95,7 +97,8 @@ def detect(
     `stop_early`: the cheap attacks first, the others only when those find nothing (for a table still being repaired).
     A block of more than `block_limit` unknowns is attacked indicator by indicator, and gets no program if that is still
     too large; a block of more than `single_limit` gets no program of its own for a cell. Both are counted as partly.
-    `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time.
+    `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time, also
+    the next night.
     """
     clean = set() if clean is None else clean
     earlier = nothing_earlier(len(published.d)) if earlier is None else earlier
@@ -110,6 +113,7 @@ def detect(
         found, partly = system.programs(block_limit, single_limit, clean)
         result.findings += found
         result.partly_solved_blocks = partly
+    result.clear = system.clear
     return result
 
 
@@ -129,6 +133,7 @@ class _System:
     ):
         self.published, self.relation, self.nesting, self.overlap = published, relation, nesting, overlap
         self.earlier = earlier
+        self.clear: set[bytes] = set()
         self.n_min, self.width = n_min, width
         cells = len(published.d)
         self.hidden_d = published.d == UNKNOWN
@@ -444,13 +449,15 @@ class _System:
             rows = order_r[edge_r[block] : edge_r[block + 1]]
             part = equations[rows][:, variables]
             mark = hashlib.blake2b(digest_size=16)
-            for array in (self.cell_of[variables], self.kind_of[variables], part.indptr, part.indices, part.data):
+            for array in (part.indptr, part.indices, part.data):
                 mark.update(np.ascontiguousarray(array).tobytes())
             if mark.digest() in clean:
+                self.clear.add(mark.digest())
                 continue
             fixed, solution = _fixed(part, right[rows], generator)
             if not fixed.any():
                 clean.add(mark.digest())
+                self.clear.add(mark.digest())
             for position in np.flatnonzero(fixed):
                 variable = variables[position]
                 value = round(float(solution[position]))
@@ -509,14 +516,16 @@ class _System:
                 if len(inner) < len(rows):
                     queue += self._parts(variables, inner)
                 continue
-            mark = self._fingerprint(variables, rows)
+            mark = self._fingerprint(variables, rows, low, high)
             if mark in clean:
+                self.clear.add(mark)
                 continue
             outcome, whole = self._solve_block(variables, rows, low, high, len(variables) <= single_limit)
             found += outcome
             partly += not whole
             if whole and not outcome:
                 clean.add(mark)
+                self.clear.add(mark)
         return found, partly
 
     def _parts(self, variables: np.ndarray, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -543,15 +552,16 @@ class _System:
             dtype=bool,
         )
 
-    def _fingerprint(self, variables: np.ndarray, rows: np.ndarray) -> bytes:
-        """Hash of all that the reader knows of a block: unknowns, bounds, equations."""
+    def _fingerprint(self, variables: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> bytes:
+        """Hash of all that the reader knows of a block: kinds of unknowns, bounds, equations, denominators beside.
+        Which cells they are does not matter, so a block is known again when others come or go."""
         part = self.matrix[rows][:, variables]
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(f"{self.n_min} {self.width}".encode(), digest_size=16)
         for array in (
-            self.cell_of[variables],
             self.kind_of[variables],
-            self.low[variables],
-            self.high[variables],
+            low[variables],
+            high[variables],
+            self.published.d[self.cell_of[variables]],
             self.right[rows],
             part.indptr,
             part.indices,

@@ -25,6 +25,7 @@ from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
 from pipelines.disclosure.earlier import Earlier, beside, nothing_earlier, read_earlier
 from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
+from pipelines.disclosure.memory import Memory, keep, recall
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.errors import P20wError
@@ -118,16 +119,24 @@ class Protected:
 
 
 def protect(
-    declaration: Declaration, policy: Policy, bands: Bands, secret: bytes, earlier: Earlier | None = None
+    declaration: Declaration,
+    policy: Policy,
+    bands: Bands,
+    secret: bytes,
+    earlier: Earlier | None = None,
+    memory: Memory | None = None,
 ) -> Protected:
     """Suppress, attack and certify; hide more until the attack finds nothing and every sensitive value has its
-    certificate, or policy.repair_rounds are used up. earlier: what earlier releases told of the same cells."""
+    certificate, or policy.repair_rounds are used up.
+
+    earlier: what earlier releases told of the same cells. memory: what the night before proved.
+    """
+    memory = Memory() if memory is None else memory
     earlier = nothing_earlier(len(declaration.d)) if earlier is None else earlier
     suppressor = Suppressor(declaration, policy, bands, secret, earlier)
     pattern = suppressor.close()
     repaired: Counter = Counter()
-    clean: set[bytes] = set()
-    known = None
+    known = memory.known
     for round_ in range(policy.repair_rounds + 1):
         published = publish(declaration, pattern, bands, policy)
         detection = detect(
@@ -138,7 +147,7 @@ def protect(
             policy.interval_width,
             overlap=declaration.overlap,
             earlier=earlier,
-            clean=clean,
+            clean=memory.cleared,
             stop_early=round_ < policy.repair_rounds,
         )
         certificates, targets = None, []
@@ -291,12 +300,14 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
     family = ["indicator_code", "subject_code", "cohort_year"]
     closed = cube.join(open_families, on=family, how="anti")
     declaration = declare(closed, organization, group, official)
-    protected = protect(declaration, policy, bands, key, beside(declaration, read_earlier(settings, build_id)))
+    memory = recall(settings, build_id, declaration)
+    protected = protect(declaration, policy, bands, key, beside(declaration, read_earlier(settings, build_id)), memory)
     table = pl.concat([rows(protected, bands), _window_open_rows(cube.join(open_families, on=family, how="semi"))])
 
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
         _write_table(warehouse, table)
     _write_evidence(settings, build_id, protected, table)
+    keep(settings, build_id, protected.detection.clear)
     statuses = Counter(table["value_status"].to_list())
     summary = OfficialSummary(
         families=closed.select(family).n_unique() if closed.height else 0,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import duckdb
 import polars as pl
 import pytest
-from disclosure_auditor import cube, organization
+from disclosure_auditor import GROUP, cube, organization, register
 
+from pipelines.disclosure.declare import declare
+from pipelines.disclosure.memory import recall
 from pipelines.disclosure.protect import COLUMNS, protect_official
 from pipelines.quality import check_result
 from pipelines.settings import load
@@ -152,3 +155,51 @@ def test_a_finding_that_cannot_be_repaired_fails_the_check(home, monkeypatch):
 def test_a_build_id_without_a_date_is_an_error(home):
     with pytest.raises(ValueError, match="does not start with a date"):
         protect_official(home, "tonight")
+
+
+def test_a_night_costs_what_changed(home, monkeypatch):
+    """Two cohorts. Nothing changed: no program at all. One changed: programs for that one only, and the other's rows
+    stay as they were."""
+    from pipelines.disclosure import certify, detect
+
+    asked = []
+    for module, name in ((certify, "milp"), (detect, "linprog")):
+        whole = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, whole=whole, name=name, **more: asked.append(name) or whole(*given, **more)
+        )
+
+    def night(build: str, later: list) -> int:
+        asked.clear()
+        first, second = cube(people()), cube(later).with_columns(cohort_year=2027, school_year=2027)
+        home.warehouse_file.unlink(missing_ok=True)
+        warehouse(home, pl.concat([first, second.cast(dict(first.schema))]), organization(1, 3))
+        protect_official(home, build)
+        return len(asked)
+
+    everything = night("20261121T191500-3fa2", people())
+    assert everything > 20
+    before = published(home)
+    assert night("20261122T191500-3fa2", people()) == 0
+    assert published(home).equals(before)
+    moved = people()[8:]
+    assert 0 < night("20261123T191500-3fa2", moved) <= 0.6 * everything
+    kept = pl.col("cohort_year") == 2026
+    assert published(home).filter(kept).equals(before.filter(kept))
+    checks = check_result.read(home, "20261123T191500-3fa2")
+    assert set(checks.filter(pl.col("severity") == "error")["status"].to_list()) == {"pass"}
+
+
+def test_another_attack_believes_nothing_that_an_earlier_one_cleared(home):
+    warehouse(home, cube(people()), organization(1, 3))
+    protect_official(home, BUILD)
+    path = home.evidence / "disclosure" / f"{BUILD}__cleared.json"
+    content = json.loads(path.read_text())
+    assert content["cleared"]
+    path.write_text(json.dumps({**content, "code": "other"}))
+    exact = cube([row for row in people() if row[0] == "chronic_absenteeism"])
+    declaration = declare(exact, organization(1, 3), GROUP, register("chronic_absenteeism"))
+    assert recall(home, "20261122T191500-3fa2", declaration).cleared == set()
+    path.write_text(json.dumps(content))
+    assert recall(home, "20261122T191500-3fa2", declaration).cleared
+    assert recall(home, BUILD, declaration).cleared == set()  # a build does not remember itself
