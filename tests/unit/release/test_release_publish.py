@@ -14,6 +14,8 @@ from release_home import keep_delivery, row
 
 from pipelines.errors import P20wError
 from pipelines.release import candidate, ledger, night, publish
+from pipelines.release.attack import attack_candidate
+from pipelines.release.gate import decide
 from pipelines.release.verify import verify
 
 FIRST, SECOND, THIRD = "20261121T191500-3fa2", "20261216T020000-aaaa", "20270616T020000-bbbb"
@@ -202,6 +204,34 @@ def test_an_expired_correction_changes_nothing(installation):
     sign(installation, approved_on="2026-11-22", expires_on="2026-12-01")
     installation.publish(installation.night(SECOND), DAY_2)
     assert installation.rows("numerator_count", "indicator_code = 'graduation' and cohort_year = 2024") == [(82,)]
+
+
+def test_a_release_that_gives_someone_away_is_refused_whatever_its_evidence_says(installation):
+    """The evidence of this installation is made up; the tables are attacked as they will stand beside older rows."""
+    first = installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("graduation", 2023): 80, ("graduation", 2025): 96, ("course", 2024): 61})
+    result = installation.publish(installation.night(SECOND), DAY_2)  # all but four of a hundred
+    assert (result.status, result.release_id) == ("refused", first.release_id)
+    assert publish.current(installation.settings).name == first.release_id
+    assert not list(installation.settings.releases.glob(".building-*"))
+    found = pl.read_parquet(installation.settings.evidence / "disclosure" / f"{SECOND}__attack.parquet")
+    assert found["rule"].to_list() == ["bounds"] and "complement" in found["sentence"][0]
+    assert "96" not in result.message
+
+
+def test_the_candidate_is_attacked_beside_every_earlier_release(installation):
+    settings = installation.settings
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse({("graduation", 2023): 81, ("graduation", 2024): 82, ("course", 2024): 60})
+    made = candidate.build_candidate(settings, SECOND)
+    installation.evidence(SECOND, made.id, without=("release_attack",))
+    attack_candidate(settings, SECOND)
+    decision = decide(settings, SECOND, made, DAY_2)
+    assert decision.outcome == "refuse" and [reason.code for reason in decision.reasons] == ["disclosure_finding"]
+    # The arithmetic is in the restricted evidence of disclosure alone.
+    assert "was 80" not in json.dumps(decision.exact())
+    found = pl.read_parquet(settings.evidence / "disclosure" / f"{SECOND}__attack.parquet")
+    assert any("was 80 and is 81" in sentence for sentence in found["sentence"])
 
 
 def test_a_year_whose_window_was_open_is_not_frozen(installation):
