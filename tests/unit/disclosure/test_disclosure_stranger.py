@@ -9,12 +9,24 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from disclosure_auditor import DAY, GROUP, SMALL, SMALL_BANDS, cube, mart_rows, organization, register
+from disclosure_auditor import (
+    BANDS,
+    DAY,
+    GROUP,
+    POLICY,
+    SMALL,
+    SMALL_BANDS,
+    cube,
+    mart_rows,
+    organization,
+    register,
+)
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from pipelines.disclosure.declare import declare
 from pipelines.disclosure.protect import protect
 from pipelines.disclosure.stranger.attack import attack_release
-from pipelines.disclosure.stranger.figures import MART
+from pipelines.disclosure.stranger.figures import MART, equations, figures, read_rows
 from pipelines.disclosure.stranger.rules import Rules, read_rules, rules_of, write_rules
 from pipelines.errors import P20wError
 from pipelines.release.candidate import read_seed
@@ -253,6 +265,44 @@ def test_a11_a_column_that_nobody_declared_is_not_published(tmp_path):
     rows = one_school(f=(30, 15), m=(40, 20)).with_columns(rank_of_school=pl.lit(1))
     with pytest.raises(P20wError, match="rank_of_school"):
         attack_release(write(tmp_path, rows), ONE)
+
+
+def test_a14_one_of_the_group_is_the_reader(tmp_path):
+    """Who is one of a small hidden group, or of one hidden beside it, knows of one person more; and still cannot tell
+    how many the group has, nor that it is small."""
+    generator = np.random.default_rng(8)
+    people = []
+    for school in (0, 1, 2, 10, 11, 12):
+        for _ in range(int(generator.integers(30, 80))):
+            who = (str(generator.choice(list("fffmmmmx"))), str(generator.choice(list("yzzzzz"))))
+            people.append(("one", school, *who, bool(generator.integers(0, 2))))
+    declaration = declare(cube(people), PLACES, GROUP, register("one"))
+    rows = mart_rows(protect(declaration, POLICY, BANDS, b"key"), BANDS, PLACES)
+    said = Rules(POLICY.minimum_count, POLICY.interval_width, POLICY.zero_rule, ONE.indicators)
+    seen = figures(read_rows(write(tmp_path, rows)), said)
+    system = equations(seen, said)
+    key = ["organization_id_state", "breakdown_code", "group_code"]
+    exact = seen.rows.join(
+        declaration.cells.select(*key, d="denominator_count"), on=key, how="left", maintain_order="left"
+    )["d"].to_numpy()
+    rule = LinearConstraint(system.matrix, system.right, system.right)
+    of_d = np.flatnonzero(system.kind == "d")
+    small = [at for at in of_d if 1 <= exact[system.figure[at]] < POLICY.minimum_count]
+    assert len(small) > 5
+    for at in small:
+        row = next(iter(system.by_column[:, [at]].tocoo().row))
+        beside = [column for column in system.matrix[[row]].indices if system.kind[column] == "d"]
+        for known in {at, *beside[:2]}:
+            low = system.low.astype(float)
+            low[known] = max(low[known], 1.0)
+            high = np.where(system.high >= 1e9, np.inf, system.high)
+            values = []
+            for sign in (1.0, -1.0):
+                goal = np.zeros(len(low))
+                goal[at] = sign
+                best = milp(goal, constraints=rule, bounds=Bounds(low, high), integrality=np.ones(len(low)))
+                values.append(round(best.x[at]))
+            assert values[1] >= POLICY.minimum_count and values[1] - values[0] + 1 >= 2
 
 
 def test_figures_that_cannot_all_be_true_are_a_finding(tmp_path):
