@@ -6,13 +6,14 @@ What belongs here: which folders are attacked beside which, and keeping what was
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from pipelines import planner
 from pipelines.disclosure.stranger.attack import ReleaseAttack, attack_release, report
-from pipelines.disclosure.stranger.rules import rules_of
+from pipelines.disclosure.stranger.rules import Rules, rules_of
 from pipelines.errors import P20wError
 from pipelines.quality import check_result
 from pipelines.release import ledger
@@ -57,9 +58,15 @@ def attack_candidate(settings: Settings, build_id: str) -> ReleaseAttack | None:
     return found
 
 
+def public_rules(settings: Settings, day: date) -> Rules:
+    """The rules that a release publishes, and that it is attacked by."""
+    registered, declared = (read_seed(settings, f"registers/{name}.csv") for name in ("indicator", "statistic"))
+    return rules_of(settings, registered, declared, day)
+
+
 def attack_folder(settings: Settings, build_id: str, folder: Path) -> ReleaseAttack:
     """Attack the tables in `folder`/data beside all releases; findings go to evidence/disclosure/<build_id>__attack."""
-    rules = rules_of(settings, read_seed(settings, "registers/indicator.csv"), planner.day_of(build_id))
+    rules = public_rules(settings, planner.day_of(build_id))
     shown = [settings.releases / release_id for release_id in sorted(ledger.recorded(settings))]
     found = attack_release(folder, rules, [path for path in shown if path.exists()])
     report(found)

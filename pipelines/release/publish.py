@@ -17,10 +17,10 @@ from datetime import date
 from pathlib import Path
 
 from pipelines import planner
-from pipelines.disclosure.stranger.rules import rules_of, write_rules
+from pipelines.disclosure.stranger.rules import write_rules
 from pipelines.release import build, clock, ledger, metadata, waivers
-from pipelines.release.attack import attack_folder
-from pipelines.release.candidate import combined_digest, load_candidate, read_seed, remove_tree
+from pipelines.release.attack import attack_folder, public_rules
+from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
 from pipelines.release.gate import GateDecision, save_decision
 from pipelines.release.revision import revision
 from pipelines.settings import Settings
@@ -99,7 +99,7 @@ def publish(
     working = settings.releases / f".building-{release_id}"
     working.mkdir()
     build.write_tables(assembled, working, release_id)
-    write_rules(rules_of(settings, read_seed(settings, "registers/indicator.csv"), data_as_of), working)
+    write_rules(public_rules(settings, data_as_of), working)
     if any(row.origin != "new" for row in assembled.origins):
         # Other rows than the gate's evidence is about: attacked once more, as they will stand there.
         found = attack_folder(settings, build_id, working)

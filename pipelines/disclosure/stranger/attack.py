@@ -29,6 +29,7 @@ from pipelines.disclosure.stranger.figures import (
     equations,
     figures,
     read_rows,
+    undeclared,
 )
 from pipelines.disclosure.stranger.rules import Rules
 from pipelines.disclosure.table.attack.equations import blocks, propagate, rows_of
@@ -44,8 +45,8 @@ WORDS = {"d": "people of", "n": "numerator of", "c": "complement of", "x": "diff
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a reader learns. rule: residual, bounds, difference, revision, residual_of_revision or
-    contradiction; sentence: its arithmetic, which is restricted evidence."""
+    """One thing that a reader learns. rule: undeclared, contradiction, residual, bounds, difference, revision or
+    residual_of_revision; sentence: its arithmetic, which is restricted evidence."""
 
     rule: str
     sentence: str
@@ -80,7 +81,8 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     """
     began = time.monotonic()
     rows = read_rows(folder)
-    found = [Finding("contradiction", sentence) for sentence in contradictions(rows)]
+    found = [Finding("undeclared", sentence) for sentence in undeclared(folder, rules)]
+    found += [Finding("contradiction", sentence) for sentence in contradictions(rows)]
     if found or rows.is_empty():
         return ReleaseAttack(rows.height, 0, 0, found, 0, time.monotonic() - began)
     seen = figures(rows, rules)

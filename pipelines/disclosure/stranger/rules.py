@@ -5,6 +5,7 @@ What belongs here: which figures are tied and how, and what counts as giving som
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from pipelines.errors import MissingFileError, P20wError
 from pipelines.settings import Settings
 
 FILE = "disclosure_rules.json"
+# What a published column may say of people: nothing (the first six), or a number whose limits are known.
+SAYS = ("measure", "time", "place", "group", "status", "provenance", "count", "part", "share", "band", "amount")
 ADDS_UP = "one_school"
 
 
@@ -32,6 +35,11 @@ class Rules:
     interval: int
     zeros: str
     indicators: dict[str, dict]
+    statistics: list[list[str]]
+
+    def says(self, table: str) -> dict[str, str]:
+        """Column -> what it says of people, of one table."""
+        return {column: said for pattern, column, said in self.statistics if fnmatch.fnmatchcase(table, pattern)}
 
     def adds_up(self, code: str, level: str) -> bool:
         """Whether the figures of that level add up to those of the level above."""
@@ -49,8 +57,11 @@ class Rules:
         return sorted((code, other) for code, others in direct.items() for other in others)
 
 
-def rules_of(settings: Settings, registered: list[Mapping[str, str]], day: date) -> Rules:
-    """The rules in force on `day`. registered: rows of registers/indicator.csv."""
+def rules_of(
+    settings: Settings, registered: list[Mapping[str, str]], declared: list[Mapping[str, str]], day: date
+) -> Rules:
+    """The rules in force on `day`. registered: rows of registers/indicator.csv; declared: of registers/statistic.csv.
+    Errors: P20wError for a statistic that says what nobody knows how to protect, or that states no constraint."""
     policy = load_policy(settings.seeds / "policy" / "protection.csv", day)
     return Rules(
         policy.minimum_count,
@@ -65,6 +76,7 @@ def rules_of(settings: Settings, registered: list[Mapping[str, str]], day: date)
             for row in registered
             if row.get("protection") == "official"
         },
+        [_statistic(row, number) for number, row in enumerate(declared, start=2)],
     )
 
 
@@ -82,6 +94,15 @@ def read_rules(folder: Path) -> Rules:
         return Rules(**json.loads(path.read_text()))
     except (ValueError, TypeError):
         raise P20wError(f"{path} is not a file of rules as p20w publishes it: take the release's own.") from None
+
+
+def _statistic(row: Mapping[str, str], number: int) -> list[str]:
+    if row["says"] not in SAYS or not row["constraint"].strip():
+        raise P20wError(
+            f"registers/statistic.csv, line {number}: `says` of {row['table_name']}.{row['column_name']} must be one "
+            f"of {', '.join(SAYS)}, and `constraint` must state what follows from the column for the people counted."
+        )
+    return [row["table_name"], row["column_name"], row["says"]]
 
 
 def _attribution(text: str) -> dict[str, str]:

@@ -29,6 +29,7 @@ from pipelines.disclosure.stranger.attack import attack_release
 from pipelines.disclosure.stranger.figures import MART, equations, figures, read_rows
 from pipelines.disclosure.stranger.rules import Rules, read_rules, rules_of, write_rules
 from pipelines.errors import P20wError
+from pipelines.release.attack import public_rules
 from pipelines.release.candidate import read_seed
 from pipelines.settings import load
 
@@ -36,11 +37,16 @@ PLACES = organization(2, 3)
 ADDS_UP = {"school": "one_school", "lea": "one_school", "state": "one_school"}
 
 
+STATISTICS = [
+    [row["table_name"], row["column_name"], row["says"]] for row in read_seed(load({}), "registers/statistic.csv")
+]
+
+
 def rules(**indicators: dict) -> Rules:
     said = {
         code: {"attribution": ADDS_UP, "nested_in": [], "overlaps": [], **more} for code, more in indicators.items()
     }
-    return Rules(SMALL.minimum_count, SMALL.interval_width, SMALL.zero_rule, said)
+    return Rules(SMALL.minimum_count, SMALL.interval_width, SMALL.zero_rule, said, STATISTICS)
 
 
 ONE = rules(one={})
@@ -177,8 +183,8 @@ def test_a2_sums_that_each_hide_two_solve_a_figure_together(tmp_path):
     rows = hide(rows, "f", "m", where=school.is_in(["S00", "S01"]))
     rows = hide(rows, "x", "w", where=school.is_in(["S02", "S03"]))
     safe = write(tmp_path / "safe", rows)
-    rules_found = {each.rule for each in attack_release(safe, ONE).findings if "is told" not in each.sentence}
-    assert rules_found == set()
+    # The two of school 0 are told there, and nothing else follows.
+    assert all("is told" in each.sentence or each.rule == "undeclared" for each in attack_release(safe, ONE).findings)
     attack = attack_release(write(tmp_path / "bridge", hide(rows, "x", where=school == "S00")), ONE)
     assert any("people of" in each.sentence and "between 2 and 2" in each.sentence for each in attack.findings)
     assert all(each.rule == "bounds" for each in attack.findings)
@@ -263,8 +269,25 @@ def test_a9_a_reason_that_tells_which_figures_are_small(tmp_path):
 
 def test_a11_a_column_that_nobody_declared_is_not_published(tmp_path):
     rows = one_school(f=(30, 15), m=(40, 20)).with_columns(rank_of_school=pl.lit(1))
-    with pytest.raises(P20wError, match="rank_of_school"):
-        attack_release(write(tmp_path, rows), ONE)
+    attack = attack_release(write(tmp_path, rows), ONE)
+    assert [each.rule for each in attack.findings] == ["undeclared"] and "rank_of_school" in attack.findings[0].sentence
+
+
+def test_a12_a_small_count_in_any_other_table(tmp_path):
+    folder = write(tmp_path, one_school(f=(30, 15), m=(40, 20)))
+    flow = pl.DataFrame({"cohort_year": [2026], "person_count": [2], "protection": ["perturbed"]})
+    flow.write_parquet(folder / "data" / "mart_transition__high_school__college.parquet")
+    assert found(folder) == {"undeclared"}
+    flow.with_columns(person_count=3).write_parquet(folder / "data" / "mart_transition__high_school__college.parquet")
+    assert found(folder) == set()
+
+
+def test_a_statistic_without_a_constraint_is_an_error():
+    row = {"table_name": "mart_x", "column_name": "trend", "says": "count", "constraint": "n and more"}
+    assert rules_of(load({}), [], [row], DAY).says("mart_x") == {"trend": "count"}
+    for change in ({"says": "arrow"}, {"constraint": " "}):
+        with pytest.raises(P20wError, match="statistic.csv, line 2.*mart_x.trend"):
+            rules_of(load({}), [], [{**row, **change}], DAY)
 
 
 def test_a14_one_of_the_group_is_the_reader(tmp_path):
@@ -278,7 +301,7 @@ def test_a14_one_of_the_group_is_the_reader(tmp_path):
             people.append(("one", school, *who, bool(generator.integers(0, 2))))
     declaration = declare(cube(people), PLACES, GROUP, register("one"))
     rows = mart_rows(protect(declaration, POLICY, BANDS, b"key"), BANDS, PLACES)
-    said = Rules(POLICY.minimum_count, POLICY.interval_width, POLICY.zero_rule, ONE.indicators)
+    said = Rules(POLICY.minimum_count, POLICY.interval_width, POLICY.zero_rule, ONE.indicators, STATISTICS)
     seen = figures(read_rows(write(tmp_path, rows)), said)
     system = equations(seen, said)
     key = ["organization_id_state", "breakdown_code", "group_code"]
@@ -313,13 +336,13 @@ def test_figures_that_cannot_all_be_true_are_a_finding(tmp_path):
 
 def test_the_rules_are_published_and_read_back(tmp_path):
     settings = load({})
-    said = rules_of(settings, read_seed(settings, "registers/indicator.csv"), DAY)
+    said = public_rules(settings, DAY)
     write_rules(said, tmp_path)
     assert read_rules(tmp_path) == said
     assert said.adds_up("four_year_graduation", "school") and not said.adds_up("chronic_absenteeism", "school")
     assert ("college_going_fall", "college_going_16_month") in said.pairs("nested_in")  # through 12 months
     assert set(json.loads((tmp_path / "disclosure_rules.json").read_text())) == {
-        "minimum", "interval", "zeros", "indicators",
+        "minimum", "interval", "zeros", "indicators", "statistics",
     }  # fmt: skip
     with pytest.raises(P20wError, match="disclosure_rules.json"):
         read_rules(tmp_path / "elsewhere")

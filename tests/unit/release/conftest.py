@@ -9,6 +9,7 @@ import pytest
 from release_home import Installation
 
 from pipelines.release import candidate
+from pipelines.release.candidate import read_seed
 from pipelines.settings import load
 
 
@@ -37,6 +38,13 @@ def installation(tmp_path: Path):
     )
     made.seed("policy/shared_core.csv", [{"table_name": "dim_organization", "reason": "all numbers"}])
     shutil.copy(load({}).seeds / "policy" / "protection.csv", settings.seeds / "policy")
+    made.seed(
+        "registers/statistic.csv",
+        [*read_seed(load({}), "registers/statistic.csv"), *(
+            {"table_name": "mart_flow", "column_name": name, "says": says, "constraint": "of this test"}
+            for name, says in {"cohort_year": "time", "origin_code": "place", "destination_code": "place",
+                               "person_count": "count", "value_status": "status", "protection": "status"}.items())],
+    )  # fmt: skip
     made.seed(
         "registers/officer.csv",
         [
