@@ -56,8 +56,7 @@ def certify(
 ) -> Certificates:
     """Moves for every sensitive value that `published` hides; the same input gives the same moves.
 
-    known: certificates of these cells in another round or of another night; those of their moves that are possible
-    now are taken over.
+    known: certificates of these cells in another round; those of their moves that are possible now are taken over.
     earlier: what earlier releases told; a hidden value that differs from it by 1 to n-1 is sensitive too.
     """
     system = _System(declaration, published, minimum_count, interval_width, earlier)

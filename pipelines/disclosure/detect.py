@@ -67,15 +67,13 @@ class Finding:
 
 @dataclass
 class Detection:
-    """Findings, and how far the attack went: blocks, size of the largest, blocks whose cells got no own program; and
-    the marks of the blocks that are clear, now or from before."""
+    """Findings, and how far the attack went: blocks, size of the largest, blocks whose cells got no own program."""
 
     findings: list[Finding] = field(default_factory=list)
     blocks: int = 0
     largest_block: int = 0
     hidden_count: int = 0
     partly_solved_blocks: int = 0
-    clear: set[bytes] = field(default_factory=set)
 
 
 def detect(
@@ -97,8 +95,7 @@ def detect(
     `stop_early`: the cheap attacks first, the others only when those find nothing (for a table still being repaired).
     A block of more than `block_limit` unknowns is attacked indicator by indicator, and gets no program if that is still
     too large; a block of more than `single_limit` gets no program of its own for a cell. Both are counted as partly.
-    `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time, also
-    the next night.
+    `clean` remembers the blocks that an attack cleared, so that an unchanged block costs nothing the next time.
     """
     clean = set() if clean is None else clean
     earlier = nothing_earlier(len(published.d)) if earlier is None else earlier
@@ -113,7 +110,6 @@ def detect(
         found, partly = system.programs(block_limit, single_limit, clean)
         result.findings += found
         result.partly_solved_blocks = partly
-    result.clear = system.clear
     return result
 
 
@@ -133,7 +129,6 @@ class _System:
     ):
         self.published, self.relation, self.nesting, self.overlap = published, relation, nesting, overlap
         self.earlier = earlier
-        self.clear: set[bytes] = set()
         self.n_min, self.width = n_min, width
         cells = len(published.d)
         self.hidden_d = published.d == UNKNOWN
@@ -452,12 +447,10 @@ class _System:
             for array in (part.indptr, part.indices, part.data):
                 mark.update(np.ascontiguousarray(array).tobytes())
             if mark.digest() in clean:
-                self.clear.add(mark.digest())
                 continue
             fixed, solution = _fixed(part, right[rows], generator)
             if not fixed.any():
                 clean.add(mark.digest())
-                self.clear.add(mark.digest())
             for position in np.flatnonzero(fixed):
                 variable = variables[position]
                 value = round(float(solution[position]))
@@ -518,14 +511,12 @@ class _System:
                 continue
             mark = self._fingerprint(variables, rows, low, high)
             if mark in clean:
-                self.clear.add(mark)
                 continue
             outcome, whole = self._solve_block(variables, rows, low, high, len(variables) <= single_limit)
             found += outcome
             partly += not whole
             if whole and not outcome:
                 clean.add(mark)
-                self.clear.add(mark)
         return found, partly
 
     def _parts(self, variables: np.ndarray, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -553,8 +544,7 @@ class _System:
         )
 
     def _fingerprint(self, variables: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray) -> bytes:
-        """Hash of all that the reader knows of a block: kinds of unknowns, bounds, equations, denominators beside.
-        Which cells they are does not matter, so a block is known again when others come or go."""
+        """Hash of all that the reader knows of a block: kinds of unknowns, bounds, equations, denominators beside."""
         part = self.matrix[rows][:, variables]
         digest = hashlib.blake2b(f"{self.n_min} {self.width}".encode(), digest_size=16)
         for array in (

@@ -1,62 +1,190 @@
-"""What the night before proved of the official tables, so that a block in which nothing changed costs nothing.
+"""What the night before made of the official tables, so that a part in which nothing changed costs nothing.
 
-What belongs here: keeping and finding again cleared blocks and moves. What does not: proof. A block counts as cleared
-only where everything that a reader knows of it is the same, and a move only where it is possible in tonight's table:
-both are judged anew by the modules that made them (detect, certify), so a wrong memory costs time and nothing else.
+What belongs here: cutting the tables into parts that share no sum, and keeping and finding again a part's result. What
+does not: protection itself (protect). A part is known again only if its cells, counts and ties, what earlier releases
+told, the policy, the key and the code are all the same; and what is found again is verified in plain SQL like all else.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
-from pipelines.disclosure.certify import CERTIFIED, MOVE, Certificates
-from pipelines.disclosure.declare import CELL, Declaration
+from pipelines.disclosure.bands import Bands
+from pipelines.disclosure.certify import CERTIFIED, MOVE
+from pipelines.disclosure.declare import Declaration, Nesting, Overlap, Relation
+from pipelines.disclosure.earlier import Earlier
+from pipelines.disclosure.policy import Policy
 from pipelines.settings import Settings
+
+# Whatever one of these says may change what is hidden or proven.
+CODE = ("bands.py", "certify.py", "declare.py", "detect.py", "earlier.py", "memory.py", "protect.py", "suppress.py")
+PATTERN = ("is_denominator_hidden", "is_numerator_hidden", "band", "is_primary_denominator", "is_primary_numerator")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cells that share no tie with any other: their numbers in the whole declaration, and their own declaration."""
+
+    cells: np.ndarray
+    declaration: Declaration
+    earlier: Earlier
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Result of a part, its cells counted from 0. pattern: PATTERN; moves, certified: MOVE and CERTIFIED; figures:
+    what the attack said of the part's size."""
+
+    pattern: pl.DataFrame
+    moves: pl.DataFrame
+    certified: pl.DataFrame
+    figures: dict[str, int]
 
 
 @dataclass
 class Memory:
-    """cleared: fingerprints of blocks that an attack cleared. known: moves of the night before, on tonight's cells."""
+    """Results of the night before by the digest of their part."""
 
-    cleared: set[bytes] = field(default_factory=set)
-    known: Certificates | None = None
+    parts: dict[str, Kept] = field(default_factory=dict)
 
 
-def recall(settings: Settings, build_id: str, declaration: Declaration) -> Memory:
-    """What the newest build before this one kept; empty where there is none or the attack's code is another."""
+def parts(declaration: Declaration, earlier: Earlier) -> list[Part]:
+    """The parts of a declaration, in the order of their first cells. Families are never cut."""
+    relation, nesting, overlap = declaration.relation, declaration.nesting, declaration.overlap
+    count = len(declaration.d)
+    if not count:
+        return []
+    family = (
+        declaration.cells["family"].to_numpy() if "family" in declaration.cells.columns else np.zeros(count, np.int64)
+    )
+    first = np.unique(family, return_index=True)[1]
+    ends = [
+        (np.arange(count), first[np.unique(family, return_inverse=True)[1]]),
+        (relation.member, relation.parent[relation.relation]),
+        (nesting.outer, nesting.inner),
+        (overlap.whole, overlap.part),
+    ]
+    a, b = (np.concatenate([end[side] for end in ends]).astype(np.int64) for side in (0, 1))
+    graph = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(count, count))
+    label = connected_components(graph, directed=False)[1]
+    order = np.argsort(label, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    return [_part(declaration, earlier, cells) for cells in sorted(groups, key=lambda each: each[0])]
+
+
+def digest(part: Part, policy: Policy, bands: Bands, secret: bytes) -> str:
+    """Digest of everything that a part's result follows from. Keyed, because exact counts are in it."""
+    made = hmac.new(hashlib.sha256(secret).digest(), f"{policy} {_code()}".encode(), hashlib.sha256)
+    declaration, earlier = part.declaration, part.earlier
+    made.update("\n".join(declaration.cells["label"].to_list()).encode())
+    arrays = [declaration.d, declaration.n, declaration.cells["level_rank"].to_numpy()]
+    arrays += [*vars(declaration.relation).values(), *vars(declaration.nesting).values()]
+    arrays += [*vars(declaration.overlap).values(), *vars(bands).values()]
+    arrays += [each for version in earlier.versions for each in version]
+    arrays += [earlier.hidden_d, earlier.hidden_n, earlier.unbanded, earlier.cell, earlier.variable, earlier.value]
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        made.update(f"{array.dtype} {array.shape}".encode())
+        made.update(array.tobytes())
+    return made.hexdigest()
+
+
+def recall(settings: Settings, build_id: str) -> Memory:
+    """What the newest build before this one kept."""
     folder = settings.evidence / "disclosure"
-    kept = sorted(path for path in folder.glob("*__cleared.json") if path.name.split("__")[0] < build_id)
+    kept = sorted(path for path in folder.glob("*__part.json") if path.name.split("__")[0] < build_id)
     if not kept:
         return Memory()
-    content = json.loads(kept[-1].read_text())
-    cleared = {bytes.fromhex(mark) for mark in content["cleared"]} if content["code"] == _code() else set()
     before = kept[-1].name.split("__")[0]
-    cells, moves = folder / f"{before}.parquet", folder / f"{before}__move.parquet"
-    if not cells.exists() or not moves.exists():
-        return Memory(cleared)
-    then = pl.read_parquet(cells, columns=[*CELL, "cell"]).rename({"cell": "then"})
-    now = declaration.cells.select(*CELL, now="cell").cast({name: then.schema[name] for name in CELL})
-    place = then.join(now, on=CELL, nulls_equal=True).select(cell="then", now="now")
-    moved = pl.read_parquet(moves).join(place, on="cell", how="left", maintain_order="left")
-    gone = moved.filter(pl.col("now").is_null()).select("move").unique()
-    moved = moved.join(gone, on="move", how="anti").drop("cell").rename({"now": "cell"}).select(list(MOVE)).cast(MOVE)
-    return Memory(cleared, Certificates(moved, pl.DataFrame(schema=CERTIFIED), []))
+    files = [folder / f"{before}{end}.parquet" for end in ("", "__move", "__certified")]
+    if not all(path.exists() for path in files):
+        return Memory()
+    cells, moves, certified = (pl.read_parquet(path) for path in files)
+    found = {}
+    of_part = cells.partition_by("part", as_dict=True)
+    for entry in json.loads(kept[-1].read_text()):
+        mine = of_part[entry["part"],].sort("cell")
+        place = mine.select("cell").with_row_index("own").cast(pl.Int64)
+        other = place.rename({"cell": "other", "own": "own_other"})
+        own_moves = moves.join(place, on="cell", maintain_order="left").with_columns(cell="own")
+        first = own_moves["move"].min() or 0  # moves of a part are numbered one after the other
+        own_moves = own_moves.with_columns(pl.col("move") - first).select(list(MOVE)).cast(MOVE)
+        own_certified = (
+            certified.join(place, on="cell", maintain_order="left")
+            .join(other, on="other", how="left", maintain_order="left")
+            .with_columns(
+                *(pl.when(pl.col(name) >= 0).then(pl.col(name) - first).otherwise(-1) for name in ("down", "up")),
+                cell="own",
+                other=pl.col("own_other").fill_null(-1),
+            )
+            .select(list(CERTIFIED))
+            .cast(CERTIFIED)
+        )
+        found[entry["digest"]] = Kept(mine.select(PATTERN), own_moves, own_certified, entry["figures"])
+    return Memory(found)
 
 
-def keep(settings: Settings, build_id: str, cleared: set[bytes]) -> None:
-    """Keep the cleared blocks of this build beside its evidence; moves and cells are kept there already."""
-    path = settings.evidence / "disclosure" / f"{build_id}__cleared.json"
+def keep(settings: Settings, build_id: str, entries: list[dict]) -> None:
+    """Keep which part of this build's evidence has which digest (part, digest, figures)."""
+    path = settings.evidence / "disclosure" / f"{build_id}__part.json"
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps({"code": _code(), "cleared": sorted(mark.hex() for mark in cleared)}))
+    temporary.write_text(json.dumps(entries, indent=1))
     os.replace(temporary, path)
 
 
+def _part(declaration: Declaration, earlier: Earlier, cells: np.ndarray) -> Part:
+    """The declaration and history of some cells. No tie leads out of them."""
+    place = np.full(len(declaration.d), -1)
+    place[cells] = np.arange(len(cells))
+    relation, nesting, overlap = declaration.relation, declaration.nesting, declaration.overlap
+    ties = np.flatnonzero(place[relation.parent] >= 0)
+    number = np.full(relation.count, -1)
+    number[ties] = np.arange(len(ties))
+    members = np.flatnonzero(number[relation.relation] >= 0) if len(relation.relation) else np.zeros(0, np.int64)
+    nested = np.flatnonzero(place[nesting.outer] >= 0)
+    overlapping = np.flatnonzero(place[overlap.whole] >= 0)
+    own = Declaration(
+        declaration.cells[cells],
+        Relation(
+            place[relation.parent[ties]],
+            relation.kind[ties],
+            relation.residual_d[ties],
+            relation.residual_n[ties],
+            relation.in_numerator[ties],
+            number[relation.relation[members]],
+            place[relation.member[members]],
+        ),
+        Nesting(place[nesting.outer[nested]], place[nesting.inner[nested]], nesting.in_denominator[nested]),
+        Overlap(place[overlap.whole[overlapping]], place[overlap.part[overlapping]]),
+        [],
+    )
+    compared = np.flatnonzero(place[earlier.cell] >= 0)
+    versions = [(d[cells], n[cells]) for d, n in earlier.versions]
+    history = Earlier(
+        [(d, n) for d, n in versions if (d >= 0).any() or (n >= 0).any()],
+        earlier.hidden_d[cells],
+        earlier.hidden_n[cells],
+        earlier.unbanded[cells],
+        place[earlier.cell[compared]],
+        earlier.variable[compared],
+        earlier.value[compared],
+    )
+    return Part(cells, own, history)
+
+
 def _code() -> str:
-    """Digest of the attack: what another attack cleared is not cleared."""
-    return hashlib.sha256((Path(__file__).parent / "detect.py").read_bytes()).hexdigest()
+    """Digest of the modules of protection: another code may protect otherwise."""
+    made = hashlib.sha256()
+    for name in CODE:
+        made.update((Path(__file__).parent / name).read_bytes())
+    return made.hexdigest()

@@ -20,12 +20,12 @@ import polars as pl
 
 from pipelines import planner
 from pipelines.disclosure.bands import Bands, load_bands, share_text
-from pipelines.disclosure.certify import Certificates, certify, verify
+from pipelines.disclosure.certify import CERTIFIED, MOVE, Certificates, certify, verify
 from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
 from pipelines.disclosure.earlier import Earlier, beside, nothing_earlier, read_earlier
 from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
-from pipelines.disclosure.memory import Memory, keep, recall
+from pipelines.disclosure.memory import PATTERN, Kept, Memory, Part, digest, keep, parts, recall
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.errors import P20wError
@@ -58,6 +58,7 @@ COLUMNS = {
     "protection": "VARCHAR",
     "suppression_reason": "VARCHAR",
 }
+FIGURES = ("blocks", "largest_block", "hidden_count", "partly_solved_blocks")  # of a part, known again with it
 MILLIONTHS = ("rate", "rate_low", "rate_high")
 CUBE = [
     "indicator_code",
@@ -104,7 +105,8 @@ class Protected:
     """Outcome of protecting one declaration: what is published, how, what the attack still finds, and the proof.
 
     earlier: what releases before had told of the same cells. certificates: None where findings are left, which refuse
-    the release anyway. flaws: what the check of values and certificates in SQL says is wrong, in sentences.
+    the release anyway. flaws: what the check of values and certificates in SQL says is wrong, in sentences. part:
+    (cells,) number of the part of each cell; kept: by part, what may be known again the next night.
     """
 
     declaration: Declaration
@@ -116,6 +118,19 @@ class Protected:
     repaired: Counter
     certificates: Certificates | None
     flaws: list[str]
+    part: np.ndarray
+    kept: list[dict]
+
+
+@dataclass
+class _Outcome:
+    """The same of one part, before anything is put together."""
+
+    pattern: Pattern
+    detection: Detection
+    certificates: Certificates | None
+    rounds: int = 0
+    repaired: Counter = dataclasses.field(default_factory=Counter)
 
 
 def protect(
@@ -126,17 +141,50 @@ def protect(
     earlier: Earlier | None = None,
     memory: Memory | None = None,
 ) -> Protected:
-    """Suppress, attack and certify; hide more until the attack finds nothing and every sensitive value has its
-    certificate, or policy.repair_rounds are used up.
+    """Protect each part that shares no sum with another. One in which nothing changed is known from the night before.
 
-    earlier: what earlier releases told of the same cells. memory: what the night before proved.
+    earlier: what earlier releases told of the same cells. memory: results of the night before.
     """
-    memory = Memory() if memory is None else memory
     earlier = nothing_earlier(len(declaration.d)) if earlier is None else earlier
+    known = {} if memory is None else memory.parts
+    cut = parts(declaration, earlier)
+    outcomes, kept = [], []
+    for number, part in enumerate(cut):
+        mark = digest(part, policy, bands, secret)
+        found = _again(known[mark]) if mark in known else _protect_part(part, policy, bands, secret)
+        outcomes.append(found)
+        if found.certificates is not None and not found.certificates.uncertified:
+            figures = {name: getattr(found.detection, name) for name in FIGURES}
+            kept.append({"part": number, "digest": mark, "figures": figures})
+    pattern, detection, certificates, of_part = _together(declaration, cut, outcomes)
+    published = publish(declaration, pattern, bands, policy)
+    flaws = []
+    if certificates is not None:
+        flaws = verify(declaration, published, certificates, policy.minimum_count, policy.interval_width, earlier)
+    return Protected(
+        declaration,
+        earlier,
+        pattern,
+        published,
+        detection,
+        max((found.rounds for found in outcomes), default=0),
+        sum((found.repaired for found in outcomes), Counter()),
+        certificates,
+        flaws,
+        of_part,
+        [] if flaws else kept,
+    )
+
+
+def _protect_part(part: Part, policy: Policy, bands: Bands, secret: bytes) -> _Outcome:
+    """Suppress, attack and certify; hide more until the attack finds nothing and every sensitive value has its
+    certificate, or policy.repair_rounds are used up."""
+    declaration, earlier = part.declaration, part.earlier
     suppressor = Suppressor(declaration, policy, bands, secret, earlier)
     pattern = suppressor.close()
     repaired: Counter = Counter()
-    known = memory.known
+    clean: set[bytes] = set()
+    known = None
     for round_ in range(policy.repair_rounds + 1):
         published = publish(declaration, pattern, bands, policy)
         detection = detect(
@@ -147,7 +195,7 @@ def protect(
             policy.interval_width,
             overlap=declaration.overlap,
             earlier=earlier,
-            clean=memory.cleared,
+            clean=clean,
             stop_early=round_ < policy.repair_rounds,
         )
         certificates, targets = None, []
@@ -173,10 +221,69 @@ def protect(
         repaired.update(finding.rule for finding in detection.findings)
         if not changed:
             break
-    flaws = []
-    if certificates is not None:
-        flaws = verify(declaration, published, certificates, policy.minimum_count, policy.interval_width, earlier)
-    return Protected(declaration, earlier, pattern, published, detection, round_, repaired, certificates, flaws)
+    return _Outcome(pattern, detection, certificates, round_, repaired)
+
+
+def _again(kept: Kept) -> _Outcome:
+    """The outcome of a part that is known from the night before."""
+    hide_d, hide_n, band, primary_d, primary_n = (kept.pattern[name].to_numpy().copy() for name in PATTERN)
+    return _Outcome(
+        Pattern(hide_d, hide_n, band, primary_d, primary_n),
+        Detection(**kept.figures),
+        Certificates(kept.moves, kept.certified, []),
+    )
+
+
+def _together(
+    declaration: Declaration, cut: list[Part], outcomes: list[_Outcome]
+) -> tuple[Pattern, Detection, Certificates | None, np.ndarray]:
+    """What was found of the parts, on the cells of the whole; and the part of each cell."""
+    count = len(declaration.d)
+    pattern = Pattern(*(np.zeros(count, dtype=kind) for kind in (bool, bool, np.int8, bool, bool)))
+    detection, of_part = Detection(), np.zeros(count, dtype=np.int64)
+    moves, certified, uncertified = [pl.DataFrame(schema=MOVE)], [pl.DataFrame(schema=CERTIFIED)], []
+    made = 0
+    for number, (part, found) in enumerate(zip(cut, outcomes, strict=True)):
+        cells = part.cells
+        of_part[cells] = number
+        for field in dataclasses.fields(Pattern):
+            getattr(pattern, field.name)[cells] = getattr(found.pattern, field.name)
+        detection.blocks += found.detection.blocks
+        detection.largest_block = max(detection.largest_block, found.detection.largest_block)
+        detection.hidden_count += found.detection.hidden_count
+        detection.partly_solved_blocks += found.detection.partly_solved_blocks
+        detection.findings += [
+            dataclasses.replace(
+                each, cell=int(cells[each.cell]), other=int(cells[each.other]) if each.other >= 0 else each.other
+            )
+            for each in found.detection.findings
+        ]
+        if found.certificates is None:
+            continue
+        place = np.append(cells, -1)  # -1, no cell, stays -1
+        given = found.certificates
+        moves.append(
+            given.moves.with_columns(
+                move=pl.col("move") + made, cell=pl.Series(place[given.moves["cell"].to_numpy()], dtype=pl.Int64)
+            )
+        )
+        certified.append(
+            given.certified.with_columns(
+                *(
+                    pl.Series(name, place[given.certified[name].to_numpy()], dtype=pl.Int64)
+                    for name in ("cell", "other")
+                ),
+                *(pl.when(pl.col(name) >= 0).then(pl.col(name) + made).otherwise(-1) for name in ("down", "up")),
+            )
+        )
+        uncertified += [
+            (variable, int(cells[cell]), int(cells[other]) if other >= 0 else -1)
+            for variable, cell, other in given.uncertified
+        ]
+        made += int(given.moves["move"].max() or 0) + 1 if given.moves.height else 0
+    if any(found.certificates is None for found in outcomes):
+        return pattern, detection, None, of_part
+    return pattern, detection, Certificates(pl.concat(moves), pl.concat(certified), uncertified), of_part
 
 
 def _all_cell(declaration: Declaration) -> np.ndarray:
@@ -300,14 +407,14 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
     family = ["indicator_code", "subject_code", "cohort_year"]
     closed = cube.join(open_families, on=family, how="anti")
     declaration = declare(closed, organization, group, official)
-    memory = recall(settings, build_id, declaration)
-    protected = protect(declaration, policy, bands, key, beside(declaration, read_earlier(settings, build_id)), memory)
+    earlier = beside(declaration, read_earlier(settings, build_id))
+    protected = protect(declaration, policy, bands, key, earlier, recall(settings, build_id))
     table = pl.concat([rows(protected, bands), _window_open_rows(cube.join(open_families, on=family, how="semi"))])
 
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
         _write_table(warehouse, table)
     _write_evidence(settings, build_id, protected, table)
-    keep(settings, build_id, protected.detection.clear)
+    keep(settings, build_id, protected.kept)
     statuses = Counter(table["value_status"].to_list())
     summary = OfficialSummary(
         families=closed.select(family).n_unique() if closed.height else 0,
@@ -467,6 +574,7 @@ def _write_evidence(settings: Settings, build_id: str, protected: Protected, tab
         is_denominator_hidden=pl.Series(pattern.hide_d),
         is_numerator_hidden=pl.Series(pattern.hide_n | pattern.hide_d),
         band=pl.Series(pattern.band),
+        part=pl.Series(protected.part),
         value_status=table["value_status"].head(cells.height),
     )
     evidence.write_parquet(folder / f"{build_id}.parquet")

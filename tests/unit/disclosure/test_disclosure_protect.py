@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 
 import duckdb
 import polars as pl
 import pytest
-from disclosure_auditor import GROUP, cube, organization, register
+from disclosure_auditor import BANDS, GROUP, POLICY, cube, organization, register
 
 from pipelines.disclosure.declare import declare
-from pipelines.disclosure.memory import recall
+from pipelines.disclosure.earlier import nothing_earlier
+from pipelines.disclosure.memory import digest, parts, recall
 from pipelines.disclosure.protect import COLUMNS, protect_official
 from pipelines.quality import check_result
 from pipelines.settings import load
@@ -190,16 +191,47 @@ def test_a_night_costs_what_changed(home, monkeypatch):
     assert set(checks.filter(pl.col("severity") == "error")["status"].to_list()) == {"pass"}
 
 
-def test_another_attack_believes_nothing_that_an_earlier_one_cleared(home):
+def test_what_another_night_made_is_known_again_only_if_everything_is_the_same(home):
     warehouse(home, cube(people()), organization(1, 3))
     protect_official(home, BUILD)
-    path = home.evidence / "disclosure" / f"{BUILD}__cleared.json"
-    content = json.loads(path.read_text())
-    assert content["cleared"]
-    path.write_text(json.dumps({**content, "code": "other"}))
-    exact = cube([row for row in people() if row[0] == "chronic_absenteeism"])
-    declaration = declare(exact, organization(1, 3), GROUP, register("chronic_absenteeism"))
-    assert recall(home, "20261122T191500-3fa2", declaration).cleared == set()
-    path.write_text(json.dumps(content))
-    assert recall(home, "20261122T191500-3fa2", declaration).cleared
-    assert recall(home, BUILD, declaration).cleared == set()  # a build does not remember itself
+    later = "20261122T191500-3fa2"
+    assert recall(home, BUILD).parts == {}  # a build does not remember itself
+    kept = recall(home, later).parts
+    exact = cube([row for row in people() if row[0] != "course_completion"])
+    codes = ("college_going_fall", "college_going_12_month", "chronic_absenteeism")
+    places = register(*codes, nested_in={"college_going_fall": "college_going_12_month"})
+    places = places.with_columns(
+        attribution=pl.when(pl.col("indicator_code") == "chronic_absenteeism")
+        .then(pl.lit("school=each_school;lea=once_per_level;state=once_per_level"))
+        .otherwise("attribution")
+    )
+    declaration = declare(exact, organization(1, 3), GROUP, places)
+    cut = parts(declaration, nothing_earlier(len(declaration.d)))
+    assert len(cut) == 2  # nested families are one part
+    marks = {digest(part, POLICY, BANDS, b"key") for part in cut}
+    assert len(marks) == 2
+    again = parts(declaration, nothing_earlier(len(declaration.d)))
+    assert {digest(part, POLICY, BANDS, b"key") for part in again} == marks
+    others = [
+        {digest(part, POLICY, BANDS, b"other") for part in cut},
+        {digest(part, dataclasses.replace(POLICY, minimum_count=11), BANDS, b"key") for part in cut},
+        {digest(part, POLICY, dataclasses.replace(BANDS, low_share=BANDS.low_share + 1), b"key") for part in cut},
+    ]
+    told = dataclasses.replace(cut[0].earlier, hidden_d=~cut[0].earlier.hidden_d)
+    others.append({digest(dataclasses.replace(cut[0], earlier=told), POLICY, BANDS, b"key")})
+    for changed in others:
+        assert not changed & marks
+    assert len(kept) == 2 and all(each.certified.height for each in kept.values())
+
+
+def test_a_remembered_part_that_was_tampered_with_fails_the_check(home):
+    """What is known again is verified like all else."""
+    warehouse(home, cube(people()), organization(1, 3))
+    protect_official(home, BUILD)
+    path = home.evidence / "disclosure" / f"{BUILD}__move.parquet"
+    moves = pl.read_parquet(path)
+    moves.with_columns(amount=pl.col("amount") + 1).write_parquet(path)
+    later = "20261122T191500-3fa2"
+    protect_official(home, later)
+    failed = check_result.read(home, later).filter(pl.col("status") == "fail")
+    assert failed["check_id"].to_list() == ["disclosure.official_indicator.certificate"]
