@@ -101,13 +101,17 @@
     }) }}
 {% endmacro %}
 
-{#- The steward's numbers by name, read from the seed in the vault when a model is compiled. -#}
+{#-
+  The steward's numbers by name, read from the seed in the vault when the first model that needs them is compiled; for
+  the others of the run they stay with dbt's graph, the one thing that all of them see.
+-#}
 {% macro identity_parameters() %}
-    {%- set found = {} -%}
-    {%- if execute %}
+    {%- if execute and 'identity_parameters' not in graph %}
+        {%- set found = {} -%}
         {%- for row in run_query('select parameter, value from ' ~ policy_in_force('identity_parameter') ~ ' as policy').rows %}
             {%- do found.update({row[0]: row[1]}) -%}
         {%- endfor %}
+        {%- do graph.update({'identity_parameters': found}) -%}
     {%- endif %}
-    {{ return(found) }}
+    {{ return(graph['identity_parameters'] if execute else {}) }}
 {% endmacro %}

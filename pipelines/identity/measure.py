@@ -14,8 +14,10 @@ from datetime import date
 
 import polars as pl
 
+from pipelines import planner
 from pipelines.identity import estimate, wages
 from pipelines.identity.linker.group import components
+from pipelines.identity.policy import load_policy
 from pipelines.identity.registry import write_exchange
 from pipelines.identity.student_group import BREAKDOWNS, NOT_REPORTED, person_groups, used_years
 from pipelines.identity.vault import open_vault
@@ -152,7 +154,8 @@ def _suspicions(settings: Settings, bridge: pl.DataFrame, build_id: str) -> list
         known = con.execute(
             "SELECT DISTINCT record_key FROM vault.person_link WHERE valid_from_build <> ?", [build_id]
         ).pl()
-        wage_rows = wages.clean_up(con, bridge)
+        policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", planner.day_of(build_id))
+        wage_rows = wages.clean_up(con, bridge, policy.surname_similarity)
     frame = bridge.select("record_key", "person_key").join(identifiers, on="record_key")
     rows = []
     for column, plural in (("ssn", "ssns"), ("student_id_state", "student_ids"), ("birth_date", "birth_dates")):

@@ -39,6 +39,8 @@ CONFLICT = {
     "record_key_a": pl.Int64, "record_key_b": pl.Int64, "rule": pl.String, "reason": pl.String, "weight": pl.Float64,
     "block": pl.Int64,
 }  # fmt: skip
+# Why a wage follows nobody: no known name agrees; its number is borne by so many that no name was compared.
+UNLIKE_NAMES, CROWDED = "names_do_not_agree", "number_of_a_crowd"
 UNDETERMINED = {"record_key": pl.Int64, "anchor_record_key": pl.Int64, "reason": pl.String}
 WEIGHED = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "weight": pl.Float64, "said": pl.Float64}
 
@@ -79,7 +81,8 @@ def partition(
     records: record_key, sector and FACTS (nulls allowed), one row per record.
     pairs: record_key_a, record_key_b, tier, rule, joins ('link' or 'attach'), follower. scores: WEIGHED, pairs that no
     tier names. verdicts: record_key_a, record_key_b, verdict, the newest per pair. refused: record_key,
-    anchor_record_key: a wage record and a record with its SSN whose names do not agree. weigh: bits of any pairs;
+    anchor_record_key and, where it may be true, is_crowded: a wage record and a record with its SSN whose names do not
+    agree, or whose SSN is a crowd's. weigh: bits of any pairs;
     without it only the pairs given have a weight. known_names: lets a wage follow a person by another name under which
     the person is known. Pairs with a record that is not in `records` are left out.
     """
@@ -111,9 +114,13 @@ def partition(
             refusals.join(group_of, on="record_key")
             .join(group_of, left_on="anchor_record_key", right_on="record_key", suffix="_anchor")
             .filter(pl.col("own") != pl.col("own_anchor"))
-            .group_by("record_key", "own_anchor")
+            .group_by("record_key", "own_anchor", "is_crowded")
             .agg(pl.col("anchor_record_key").min())
-            .select("record_key", "anchor_record_key", reason=pl.lit("names_do_not_agree")),
+            .select(
+                "record_key",
+                "anchor_record_key",
+                pl.when("is_crowded").then(pl.lit(CROWDED)).otherwise(pl.lit(UNLIKE_NAMES)).alias("reason"),
+            ),
         ]
     )
     members = _explained(keys, block, final, final_loose, ties, conflicts, tier_weight)
@@ -499,10 +506,12 @@ def _follows(keys: np.ndarray, pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refusals(keys: np.ndarray, refused: pl.DataFrame | None) -> pl.DataFrame:
-    """Refused wages and their anchors that are present: record_key, anchor_record_key, a, b (their positions)."""
+    """Refused wages and their anchors that are present: record_key, anchor_record_key, is_crowded, a, b (positions)."""
     if refused is None:
         refused = pl.DataFrame(schema={"record_key": pl.Int64, "anchor_record_key": pl.Int64})
-    named = refused.select(record_key_a="record_key", record_key_b="anchor_record_key")
+    if "is_crowded" not in refused.columns:
+        refused = refused.with_columns(is_crowded=pl.lit(False))
+    named = refused.select("is_crowded", record_key_a="record_key", record_key_b="anchor_record_key")
     return _placed(keys, named).rename({"record_key_a": "record_key", "record_key_b": "anchor_record_key"})
 
 

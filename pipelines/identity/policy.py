@@ -22,9 +22,10 @@ class IdentityPolicy:
     one. edge_weight: bits of a scored pair from which its records are solved together. kin_weight: bits, at most, of
     a pair that no tier ties and that looks like kin. review_weight: from which a steward may be asked.
     score_kept_weight: below it a scored pair is forgotten. block_limit: records of which all pairs are compared.
-    queue_share: items per record. defer_days: days. generation_years: years
-    between two birth dates from which they are no slip of the pen. The last four are limits of the guards' names in
-    letters and Jaro-Winkler similarity, 0 to 1 (dbt macro identity_guards).
+    queue_share: items per record. defer_days: days. generation_years: years between two birth dates from which they
+    are no slip of the pen. given_similarity, surname_similarity: Jaro-Winkler similarity, 0 to 1, from which two names
+    agree. short_name_length, cut_name_length: letters from which a beginning stands for the name (dbt macro
+    identity_guards).
     """
 
     merge_weight: float

@@ -2,7 +2,7 @@
 
 Belongs here: reading the history of some records, appending a night's links and events, the
 crosswalk as of any build, following redirects, and the files in `exchange/`. Does not belong here: who is who
-(partition.py) and which id a person gets (ids.py).
+(partition.py), which id a person gets (ids.py) and the tables of what holds tonight (present.py).
 
 Nothing is ever changed or deleted: of a record the link with the highest number holds, and an id once given resolves
 for ever.
@@ -10,6 +10,7 @@ for ever.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ import polars as pl
 from pipelines import planner
 from pipelines.identity.ids import Fold
 from pipelines.identity.keys import random_keys
+from pipelines.identity.present import BEFORE_LINK, TONIGHT_LINK
 from pipelines.intake import views
 from pipelines.settings import Settings
 
@@ -28,8 +30,6 @@ from pipelines.settings import Settings
 PRESENT_LINK = (
     "(SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key)"
 )
-# The same of tonight's records as a temporary table, for the steps of one night.
-TONIGHT_LINK = "tonight_link"
 # The newest verdict on every pair, where it binds; a newest 'defer' takes back what was said before.
 JUDGED = (
     "(SELECT least(record_key_a, record_key_b) AS record_key_a, greatest(record_key_a, record_key_b) AS record_key_b,"
@@ -132,24 +132,6 @@ def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None
     )
 
 
-def find_tonight(con: duckdb.DuckDBPyConnection) -> None:
-    """Make the temporary table tonight_link of the current records: record_key, person_key, rule, valid_from_build of
-    the link that holds now; sector, birth_date, is_bare, and hashes ssn_hash and student_id_hash, because whole states
-    are searched for values that differ by comparing small ones. Call it after `append`."""
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {TONIGHT_LINK} AS
-        SELECT record_key, link.person_key, link.rule, link.valid_from_build, record.sector, record.birth_date,
-            record.is_bare, CASE WHEN record.ssn IS NOT NULL THEN hash(record.ssn) END AS ssn_hash,
-            CASE WHEN record.student_id_state IS NOT NULL THEN hash(record.student_id_state) END AS student_id_hash
-        FROM vault.person_link AS link
-        SEMI JOIN (SELECT max(link_number) AS link_number FROM vault.person_link GROUP BY record_key)
-            USING (link_number)
-        JOIN vault.staging.stg_identity__record AS record USING (record_key)
-        """
-    )
-
-
 def crosswalk(con: duckdb.DuckDBPyConnection, build_id: str | None = None) -> pl.DataFrame:
     """Who every record belonged to as of a build (today where none is given).
 
@@ -191,38 +173,87 @@ def redirects(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return newest.with_columns(person_key=pl.Series(ends, dtype=pl.Int64))
 
 
-def export(con: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+def exported(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Name of a file in `exchange/` -> digest, of those that hold just what the vault holds."""
+    return dict(con.execute("SELECT name, digest FROM vault.exported").fetchall())
+
+
+def export(
+    con: duckdb.DuckDBPyConnection, settings: Settings, before: dict[str, str] | None = None, minted: Sequence[int] = ()
+) -> int:
     """Write what the warehouse may know, keys only, sorted; returns the number of persons that hold a record.
 
-    Reads tonight_link and undetermined.
+    Call it after present.renew. before: `exported` before tonight's records and persons changed; a file that still has
+    the digest told there is changed where they changed, any other is written anew, which gives the same bytes. None:
+    all are written anew, as they must be where all links were made anew. minted: keys of the persons that tonight made.
     """
     # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
-    bridge = con.execute(
-        "SELECT record_key, person_key, sector, rule, ssn_hash IS NOT NULL AS has_ssn, valid_from_build"
-        f" FROM {TONIGHT_LINK} ORDER BY record_key"
-    ).pl()
+    columns = "record_key, person_key, sector, rule, has_ssn, valid_from_build"
+    was, now = (f"SELECT {columns} FROM {table}" for table in (BEFORE_LINK, TONIGHT_LINK))
+    bridge = _export_sorted(
+        con,
+        settings.exchange / "brg_record_person.parquet",
+        before,
+        f"SELECT {columns} FROM vault.present_link",
+        gone=f"SELECT record_key FROM ({was} EXCEPT {now})",
+        come=f"({now} EXCEPT {was})",
+    )
+    con.register("minted_person", pl.DataFrame({"person_key": minted}, schema={"person_key": pl.Int64}).to_arrow())
+    _export_sorted(
+        con,
+        settings.exchange / "person.parquet",
+        before,
+        "SELECT person_key, perturbation_key FROM vault.person",
+        gone="SELECT person_key FROM minted_person LIMIT 0",
+        come="SELECT person_key, perturbation_key FROM vault.person SEMI JOIN minted_person USING (person_key)",
+    )
+    con.unregister("minted_person")
+    write_exchange(redirects(con), settings.exchange / "person_redirect.parquet")
     not_determined = con.execute(
         "SELECT DISTINCT u.record_key, other.person_key AS candidate_person_key, u.reason FROM vault.undetermined AS u"
-        f" JOIN {TONIGHT_LINK} AS own ON own.record_key = u.record_key"
-        f" JOIN {TONIGHT_LINK} AS other ON other.record_key = u.anchor_record_key"
+        " JOIN vault.present_link AS own ON own.record_key = u.record_key"
+        " JOIN vault.present_link AS other ON other.record_key = u.anchor_record_key"
         " WHERE own.person_key <> other.person_key ORDER BY ALL"
     ).pl()
-    persons = con.execute("SELECT person_key, perturbation_key FROM vault.person ORDER BY person_key").pl()
-    exported = {
-        "brg_record_person": bridge,
-        "person": persons,
-        "person_redirect": redirects(con),
-        "link_not_determined": not_determined,
-    }
-    for name, frame in exported.items():
-        write_exchange(frame, settings.exchange / f"{name}.parquet")
+    write_exchange(not_determined, settings.exchange / "link_not_determined.parquet")
     return bridge["person_key"].n_unique()
+
+
+def _export_sorted(
+    con: duckdb.DuckDBPyConnection, path: Path, before: dict[str, str] | None, whole: str, gone: str, come: str
+) -> pl.DataFrame:
+    """Write the rows of the query `whole` in the order of their first column, a key, and return them.
+
+    Where the file of last night stands, only the keys of the query `gone` are taken out and the rows of `come` put in:
+    to sort ten million rows costs more than all else that a quiet night does.
+    """
+    digest = (before or {}).get(path.stem)
+    if digest is None or not path.exists() or _digest(path) != digest:
+        frame = con.execute(f"{whole} ORDER BY 1").pl()
+        write_exchange(frame, path)
+    else:
+        frame = pl.read_parquet(path)
+        key = frame.columns[0]
+        gone_keys = con.execute(gone).fetchnumpy()[key]
+        came = con.execute(f"{come} ORDER BY 1").pl()
+        if len(gone_keys) or came.height:
+            stays = np.ones(frame.height, dtype=bool)
+            stays[np.searchsorted(frame[key].to_numpy(), gone_keys)] = False
+            frame = frame.filter(pl.Series(stays)).merge_sorted(came, key).rechunk()
+            write_exchange(frame, path)
+    con.execute("INSERT INTO vault.exported VALUES (?, ?)", [path.stem, _digest(path)])
+    return frame
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[int]:
     """School years in which a person merged, split or moved since the last good build has a record: these are due.
 
-    A person only minted touches no year that its delivery did not touch. Reads tonight_link.
+    A person only minted touches no year that its delivery did not touch. Reads vault.present_link.
     """
     last = planner.last_good(settings)
     changed = con.execute(
@@ -235,8 +266,8 @@ def touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[in
     con.register("changed_person", persons.to_frame("person_key").to_arrow())
     try:
         found = con.execute(
-            f"SELECT DISTINCT CAST(school_year AS INTEGER) AS school_year FROM read_parquet(?, union_by_name = true)"
-            f" SEMI JOIN (SELECT record_key FROM {TONIGHT_LINK} SEMI JOIN changed_person USING (person_key))"
+            "SELECT DISTINCT CAST(school_year AS INTEGER) AS school_year FROM read_parquet(?, union_by_name = true)"
+            " SEMI JOIN (SELECT record_key FROM vault.present_link SEMI JOIN changed_person USING (person_key))"
             " USING (record_key) WHERE school_year IS NOT NULL ORDER BY school_year",
             [views.files_with_records(settings)],
         ).fetchall()
@@ -249,5 +280,5 @@ def write_exchange(frame: pl.DataFrame, path: Path) -> None:
     """Write Parquet under a temporary name and rename it, so that a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
-    frame.write_parquet(partial)
+    frame.write_parquet(partial, compression="lz4")  # random keys: nothing makes them smaller
     os.replace(partial, path)

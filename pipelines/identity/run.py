@@ -20,7 +20,7 @@ import duckdb
 import polars as pl
 
 from pipelines import planner
-from pipelines.identity import registry
+from pipelines.identity import present, registry
 from pipelines.identity.ids import Fold, fold, hold
 from pipelines.identity.keys import export_organization_keys
 from pipelines.identity.partition import CONFLICT, FACTS, MEMBER, UNDETERMINED, Partition, partition
@@ -77,6 +77,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         records = _require_pairs(con)
         basis = _basis(settings, policy, day)
         touched = TOUCHED if _solved(con) == basis else None
+        exported = None if touched is None else registry.exported(con)
         # Scores are not kept in the transaction of the partition: a night killed in between solves everything again.
         con.execute("DELETE FROM vault.solved")
         scored = score_left(con, settings, touched, day)
@@ -93,10 +94,9 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
             people, history, registry.persons_of(con, history), lambda count: registry.unused_keys(con, count)
         )
         _keep(con, build_id, basis, found, folded, everything=touched is None)
-        registry.find_tonight(con)
         years = registry.touched_years(con, settings)
         queue = refresh_queue(con, settings, build_id)
-        persons = registry.export(con, settings)
+        persons = registry.export(con, settings, exported, folded.minted)
         undetermined = con.execute("SELECT count(DISTINCT record_key) FROM vault.undetermined").fetchone()[0]
         conflicts = con.execute("SELECT * EXCLUDE (block) FROM vault.conflict ORDER BY ALL").pl()
         registry.write_exchange(conflicts, settings.exchange / "identity_conflict.parquet")
@@ -283,6 +283,8 @@ def _keep(
         con.execute(f"DELETE FROM {TOUCHED}")
         registry.append(con, build_id, folded, found.members.select("record_key", "weight"))
         registry.restore(con, build_id, "affected")
+        present.renew(con, None if everything else "affected")
+        con.execute("DELETE FROM vault.exported")
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")

@@ -51,6 +51,8 @@ NAME_AND_BIRTH = 0
 # In term_frequency: one record's share, for a value that nobody bore when the version was counted.
 ONE_RECORD = "record"
 STAGED = "vault.staging.stg_identity__record"
+# Those of them that can be compared.
+ABLE = f"(SELECT record_key FROM {STAGED} WHERE sector <> 'workforce' AND NOT is_bare)"
 LINKS = "vault.linkage.int_linkage__pair"
 RECORD_KEY_BITS = 63
 _KEPT = "SELECT record_key_a, record_key_b, weight FROM vault.pair_score"
@@ -188,19 +190,20 @@ def score_left(
 ) -> ScoreSummary:
     """Make vault.pair_score current. Call it with the vault open, after dbt's identity phase.
 
-    touched: a relation with the column record_key, of the records whose tier pairs may differ from last night's; None:
-    all of them. Records that came or went are found without it. on: the day whose policy counts, by default that of
-    the running build. A new model version, key or comparison scores everything. A night killed in between does too,
-    because what the scores follow from is written last.
+    touched: a relation with the column record_key, of the records that came or went since the scores were made current,
+    or whose tier pairs may differ; None: all of them. on: the day whose policy counts, by default that of the running
+    build. A new model version, key or comparison scores everything, and so do records that were staged by other rules.
+    A night killed in between does too, because what the scores follow from is written last.
 
     Leaves the temporary table rescored (record_key): records with a kept pair that came, went or weighs otherwise.
     They may be others than the touched, because a cap or the frequency of a name and birth date is shared.
     """
     basis = _basis(settings, on)
-    everything = touched is None or _scored_with(con) != basis.fingerprint
+    fingerprint = basis.fingerprint + _staged_with(con)
+    everything = touched is None or _scored_with(con) != fingerprint
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
-        con, "able", "changed", "closure", "chosen", "record", "scored_now", "key_now", "closure_key", "held", "sized",
+        con, "changed", "closure", "chosen", "record", "scored_now", "key_now", "gone", "closure_key", "held", "sized",
         "crossed", "met", "other_frequency", "candidate_before", "candidate_now", "candidate", "dropped", "pair_before",
     ):  # fmt: skip
         if everything:
@@ -209,12 +212,14 @@ def score_left(
                 con.execute(f"TRUNCATE vault.{table}")
         _find_closure(con, touched, everything)
         _make_now(con, basis.keys)
+        came = "key_now"
         if not everything:
+            _take_keys_of_gone(con)
             _find_held(con)
-            for table in ("scored", "score_key"):
-                con.execute(f"DELETE FROM vault.{table} WHERE record_key IN (SELECT record_key FROM closure)")
+            came = "key_now ANTI JOIN vault.scored USING (record_key)"
+        con.execute(f"INSERT INTO vault.score_key SELECT * FROM {came} ORDER BY key, record_key")
+        con.execute("DELETE FROM vault.scored WHERE record_key IN (SELECT record_key FROM closure)")
         con.execute("INSERT INTO vault.scored SELECT * FROM scored_now ORDER BY record_key")
-        con.execute("INSERT INTO vault.score_key SELECT * FROM key_now ORDER BY key, record_key")
         model = basis.model.over(_count_frequencies(con, basis.model))
         if everything:
             _make_candidates(con, basis.keys)
@@ -244,7 +249,7 @@ def score_left(
         )
         con.unregister("weighed")
         changed = con.execute("SELECT count(*) FROM scored_now").fetchone()[0]
-    con.execute("INSERT INTO vault.score_basis VALUES (?)", [basis.fingerprint])
+    con.execute("INSERT INTO vault.score_basis VALUES (?)", [fingerprint])
     kept, precision = con.execute(
         "SELECT count(*), avg(1 / (1 + pow(2, -weight))) FILTER (weight >= ?) FROM vault.pair_score",
         [basis.merge_weight],
@@ -252,6 +257,12 @@ def score_left(
     return ScoreSummary(
         basis.model.version, everything, changed, pairs, kept, 1.0 if precision is None else round(precision, 6)
     )
+
+
+def _staged_with(con: duckdb.DuckDBPyConnection) -> str:
+    """The rules by which the records were staged; under the same ones the keys of a record are always the same."""
+    found = con.execute("SELECT fingerprint FROM vault.identity_basis").fetchone()
+    return found[0] if found else ""
 
 
 def _scored_with(con: duckdb.DuckDBPyConnection) -> str | None:
@@ -272,21 +283,16 @@ def _scratch(con: duckdb.DuckDBPyConnection, *tables: str) -> Iterator[None]:
 def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everything: bool) -> None:
     """closure (record_key): records whose knot may differ from last night's, those that went included.
 
-    Whoever is touched, came or went; whom a link ties to them; and all records of their knots of last night.
+    Whoever is touched; whom a link ties to them; and all records of their knots of last night.
     """
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE able AS SELECT record_key FROM {STAGED}"
-        " WHERE sector <> 'workforce' AND NOT is_bare"
-    )
     if everything:
-        con.execute("CREATE OR REPLACE TEMP TABLE closure AS FROM able")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE closure AS FROM {ABLE}")
         return
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE changed AS
-        SELECT record_key FROM {touched} SEMI JOIN able USING (record_key)
-        UNION SELECT record_key FROM able ANTI JOIN vault.scored USING (record_key)
-        UNION SELECT record_key FROM vault.scored ANTI JOIN able USING (record_key)
+        SELECT record_key FROM {touched} SEMI JOIN {ABLE} USING (record_key)
+        UNION SELECT record_key FROM {touched} SEMI JOIN vault.scored USING (record_key)
         """
     )
     con.execute(
@@ -309,7 +315,7 @@ def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everythin
 def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     """scored_now and key_now: rows of vault.scored and vault.score_key for the closure's current records."""
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE chosen AS SELECT record_key FROM closure SEMI JOIN able USING (record_key)"
+        f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT record_key FROM closure SEMI JOIN {ABLE} USING (record_key)"
     )
     make_records(con)
     con.register("knots", find_knots(con).to_arrow())
@@ -327,7 +333,7 @@ def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         con.execute(
             f"INSERT INTO key_now SELECT record_key, {number}, hash({text}) FROM record WHERE {text} IS NOT NULL"
         )
-    con.execute("DROP TABLE temp.record; DROP TABLE temp.chosen; DROP TABLE temp.able")
+    con.execute("DROP TABLE temp.record; DROP TABLE temp.chosen")
 
 
 def find_knots(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -346,16 +352,27 @@ def _numbered(keys: list[Key]) -> dict[int, Key]:
     return dict(enumerate(keys, start=NAME_AND_BIRTH + 1))
 
 
+def _take_keys_of_gone(con: duckdb.DuckDBPyConnection) -> None:
+    """closure_key (key, value, record_key, knot, said), of last night: rows of the closure. Those of records that went
+    leave vault.score_key; a record that stays keeps its keys, because records never change."""
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE gone AS SELECT record_key FROM closure SEMI JOIN vault.scored USING (record_key)"
+        " ANTI JOIN scored_now USING (record_key)"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE closure_key AS SELECT key, value, record_key, knot, said FROM ("
+        "FROM key_now UNION ALL FROM vault.score_key WHERE record_key IN (SELECT record_key FROM gone))"
+        " JOIN vault.scored USING (record_key)"
+    )
+    con.execute("DELETE FROM vault.score_key WHERE record_key IN (SELECT record_key FROM gone)")
+
+
 def _find_held(con: duckdb.DuckDBPyConnection) -> None:
-    """closure_key and held (key, value, record_key, knot, said), of last night: rows of the closure, and of all others
-    that share a value which a record of the closure had or has.
+    """held (key, value, record_key, knot, said), of last night: rows of all records outside the closure that share a
+    value which a record of the closure had or has.
 
     The closure holds whole knots, of last night and of tonight, so that no knot is in both.
     """
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE closure_key AS SELECT key, value, record_key, knot, said FROM ("
-        "SELECT * FROM vault.score_key SEMI JOIN closure USING (record_key)) JOIN vault.scored USING (record_key)"
-    )
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE held AS
@@ -628,10 +645,7 @@ def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> 
     ).fetchone()
     if counted:
         return counted[0]
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT record_key FROM {STAGED}"
-        " WHERE sector <> 'workforce' AND NOT is_bare"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS FROM {ABLE}")
     with _scratch(con, "chosen", "record"):
         make_records(con)
         records = con.execute("SELECT count(*) FROM record").fetchone()[0]

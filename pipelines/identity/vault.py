@@ -41,6 +41,8 @@ TABLES = {
     "person_redirect": "old_person_key BIGINT, person_key BIGINT, build_id TEXT",
     # What tonight's records are: those of active deliveries. Rewritten each night before dbt's identity phase.
     "current_record": "record_key BIGINT",
+    # Which records came or went since dbt's identity phase staged them; empty where it derives every table anew.
+    "record_change": "record_key BIGINT, is_gone BOOLEAN",
     # The policy and models under which dbt's identity tables were made; no row while or after they were left half made.
     "identity_basis": "fingerprint TEXT",
     # Match weights (bits) of pairs that the tiers leave; derived, replaced where records changed.
@@ -60,6 +62,14 @@ TABLES = {
     "conflict": "record_key_a BIGINT, record_key_b BIGINT, rule TEXT, reason TEXT, weight DOUBLE, block BIGINT",
     # Records that would have followed the person of another record and follow nobody, with the reason; derived.
     "undetermined": "record_key BIGINT, anchor_record_key BIGINT, reason TEXT",
+    # Of every current record the link that holds, and what it is searched for; persons with two different numbers or
+    # birth dates; student ids of two persons; derived, replaced where people changed (present.py).
+    "present_link": "record_key BIGINT, person_key BIGINT, rule TEXT, valid_from_build TEXT, sector TEXT,"
+    " is_bare BOOLEAN, has_ssn BOOLEAN, student_id_hash UBIGINT",
+    "unlike_person": "person_key BIGINT",
+    "shared_student_id": "student_id_hash UBIGINT",
+    # Digests of the files in exchange/ that hold just what present_link and person hold; no row while one may not.
+    "exported": "name TEXT, digest TEXT",
     # What the derived tables were computed from: one row each, see run.py.
     "solved": "basis TEXT",
     "verdict": 'record_key_a BIGINT, record_key_b BIGINT, verdict TEXT, who TEXT, why TEXT, "at" TIMESTAMP',

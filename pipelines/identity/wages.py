@@ -11,11 +11,14 @@ import duckdb
 import polars as pl
 
 
-def clean_up(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) -> list[tuple[str, int, int]]:
+def clean_up(
+    con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame, surname_similarity: float
+) -> list[tuple[str, int, int]]:
     """Counts (metric, number, of which) of coding errors inside the wage file and of what links outside it.
 
-    con: an open vault after identity. bridge: record_key, person_key, sector, rule of every record. No identifier
-    leaves. wage_ssn_unlike_names: numbers that wage files give to names with neither given name nor surname in common;
+    con: an open vault after identity. bridge: record_key, person_key, sector, rule of every record.
+    surname_similarity: Jaro-Winkler similarity from which two surnames are one (IdentityPolicy). No identifier leaves.
+    wage_ssn_unlike_names: numbers that wage files give to names with neither given name nor surname in common;
     wage_ssn_one_digit: people whose wages came under several numbers; wage_ssn_two_people: numbers of wages that
     records of two people in other sectors carry; wage_bound: wage records that follow a person of another sector.
     """
@@ -29,9 +32,10 @@ def clean_up(con: duckdb.DuckDBPyConnection, bridge: pl.DataFrame) -> list[tuple
             " FROM vault.staging.stg_identity__record JOIN wage_link USING (record_key) WHERE ssn IS NOT NULL),"
             " unlike AS (SELECT DISTINCT a.ssn FROM wage AS a JOIN wage AS b ON a.ssn = b.ssn AND a.surname < b.surname"
             " WHERE NOT list_has_any(a.surname_tokens, b.surname_tokens)"
-            " AND jaro_winkler_similarity(a.surname, b.surname) < 0.92"
+            " AND jaro_winkler_similarity(a.surname, b.surname) < ?"
             " AND (a.given_root <> b.given_root OR a.given_initial <> b.given_initial))"
-            " SELECT (SELECT count(*) FROM unlike), (SELECT count(DISTINCT ssn) FROM wage)"
+            " SELECT (SELECT count(*) FROM unlike), (SELECT count(DISTINCT ssn) FROM wage)",
+            [surname_similarity],
         ).fetchone()
         several, people = con.execute(
             "SELECT count(*) FILTER (numbers > 1), count(*) FROM (SELECT person_key, count(DISTINCT ssn) AS numbers"

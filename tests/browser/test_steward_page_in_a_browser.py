@@ -8,7 +8,7 @@ import pytest
 from chromium import violations
 from made_up_queue import BUILD, STEWARD, MadeUp, home, record, write
 
-from pipelines.identity import registry
+from pipelines.identity import present
 from pipelines.identity.steward import page, queue, show
 from pipelines.identity.vault import open_vault
 
@@ -30,7 +30,7 @@ def served(tmp_path, monkeypatch):
     people = {1: [record(11)], 2: [record(21)], 3: [record(31)]}
     with open_vault(settings) as con:
         write(con, MadeUp(people, scores=[(11, 21, 5.0), (21, 31, 4.0), (11, 31, 3.0)]))
-        registry.find_tonight(con)
+        present.renew(con)
         queue.refresh_queue(con, settings, BUILD)
     with page.StewardServer(settings, STEWARD) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

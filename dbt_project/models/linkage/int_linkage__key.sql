@@ -11,14 +11,26 @@
 -- What two records may share, as numbers: keys are made of these, and most guards compare them. Text is hashed because
 -- ten million names compared as text cost more than the night may have; a pair compares the parts of its key once more.
 -- A double surname is one row a form; the record's numbers stand in each, but only the first row makes keys of them.
--- Not materialized: keeping ten million records between two reads costs three times what the second read costs.
-with record as not materialized (
+-- depends_on: {{ ref('stg_identity__change') }}
+{%- if is_incremental() %}
+-- By row number: those that came are the last rows of the table, and the rest of it is not read.
+with record as materialized (
     select staged.*
     from {{ ref('stg_identity__record') }} as staged
-    {%- if is_incremental() %}
-    where not exists (select 1 from {{ this }} as known where known.record_key = staged.record_key)
-    {%- endif %}
+    where
+        staged.rowid in (
+            select came.rowid
+            from {{ ref('stg_identity__record') }} as came
+            where came.record_key in (select record_key from {{ ref('stg_identity__change') }} where not is_gone)
+        )
 ),
+{%- else %}
+-- Not materialized: keeping ten million records between two reads costs three times what the second read costs.
+with record as not materialized (
+    select *
+    from {{ ref('stg_identity__record') }}
+),
+{%- endif %}
 
 form as (
     select
@@ -64,5 +76,5 @@ union all
 -- Records that went stay for this night, so that the groups which they leave are computed again.
 select gone.* replace (true as is_gone)
 from {{ this }} as gone
-where not exists (select 1 from {{ ref('stg_identity__record') }} as staged where staged.record_key = gone.record_key)
+where gone.record_key in (select record_key from {{ ref('stg_identity__change') }} where is_gone)
 {%- endif %}

@@ -1,14 +1,46 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where ssn in (select ssn from {{ ref('int_linkage__key') }} where is_whole and (is_new or is_gone or record_key in (select record_key_a from {{ ref('int_linkage__edge') }} where change > 0 union all select record_key_b from {{ ref('int_linkage__edge') }} where change > 0))){% endif %}"
+) }}
 -- Wages whose SSN is bound to a person but whose names agree with no record that bears it: not linked, never "jobless".
 -- A number that more records bear than the policy's cap (match_tier, wages by SSN) is nobody's: its wages are refused
 -- whatever the names. Of such a crowd each wage is told beside one record and each record beside one wage, not every
--- pair.
-with bearer as (
+-- pair. A night computes the SSNs again that its records, or the pairs of whoever bears them, touch.
+-- depends_on: {{ ref('int_linkage__edge') }}
+with
+{%- if is_incremental() %} touched as (
+    select distinct ssn
+    from {{ ref('int_linkage__key') }}
+    where
+        is_whole
+        and ssn is not null
+        and (
+            is_new
+            or is_gone
+            or record_key in (
+                select record_key_a from {{ ref('int_linkage__edge') }} where change > 0
+                union all
+                select record_key_b from {{ ref('int_linkage__edge') }} where change > 0
+            )
+        )
+),
+{%- endif %}
+
+bearer as (
     select
         record_key,
         is_wage,
         ssn
     from {{ ref('int_linkage__key') }}
-    where is_whole and not is_gone and ssn is not null
+    where
+        is_whole
+        and not is_gone
+        and ssn is not null
+        {%- if is_incremental() %}
+        and ssn in (select ssn from touched)
+        {%- endif %}
 ),
 
 crowd as (
@@ -35,6 +67,7 @@ first_bearer as (
 
 unpaired as (
     select
+        wage.ssn,
         wage.record_key,
         anchor.record_key as anchor_record_key
     from bearer as wage
@@ -53,6 +86,7 @@ unpaired as (
 -- The first wage and the first record of a crowd meet in both branches, hence union.
 crowded as (
     select
+        bearer.ssn,
         bearer.record_key,
         first_bearer.anchor_key as anchor_record_key
     from bearer
@@ -60,6 +94,7 @@ crowded as (
     where bearer.is_wage and first_bearer.anchor_key is not null
     union
     select
+        bearer.ssn,
         first_bearer.wage_key as record_key,
         bearer.record_key as anchor_record_key
     from bearer
@@ -68,12 +103,14 @@ crowded as (
 )
 
 select
+    ssn,
     record_key,
     anchor_record_key,
     false as is_crowded
 from unpaired
 union all
 select
+    ssn,
     record_key,
     anchor_record_key,
     true as is_crowded

@@ -10,7 +10,8 @@ of one kind; its two record keys are the best example. The questions:
 - overlay: records of one person carry two confirmed numbers (each from two sectors), or birth dates that differ in
   more than one part. Score: how many of number, birth date and student id speak against one person.
 - possible_match: evidence ties two persons that are kept apart. Score: bits; a pair that a fact speaks against
-  (two confirmed numbers and the like) counts 0, and wages under another name count as the least that is asked about.
+  (two confirmed numbers and the like) counts 0, and wages under another name, or under a number that a crowd bears,
+  count as the least that is asked about.
 - duplicate_id: a person with two state student ids (score 0), or a state student id with two persons. Score: how many
   of given name, surname and birth date agree.
 
@@ -29,8 +30,9 @@ import duckdb
 import polars as pl
 
 from pipelines import planner
+from pipelines.identity.partition import CROWDED, UNLIKE_NAMES
 from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
-from pipelines.identity.registry import JUDGED, TONIGHT_LINK, write_exchange
+from pipelines.identity.registry import JUDGED, write_exchange
 from pipelines.identity.steward.desk import StewardError
 from pipelines.settings import Settings
 
@@ -79,13 +81,13 @@ class QueueSummary:
 def refresh_queue(con: duckdb.DuckDBPyConnection, settings: Settings, build_id: str) -> QueueSummary:
     """Bring vault.queue_item in step with tonight's persons and evidence, and export its counts.
 
-    `con`: the open vault, outside a transaction, after registry.find_tonight. Reads tonight_link, pair_score, conflict,
+    `con`: the open vault, outside a transaction, after present.renew. Reads its tables, pair_score, conflict,
     undetermined, verdict and the staged records. Writes exchange/steward_queue.parquet (a row a kind) and
     exchange/steward_verdict.parquet (who judged how many); no key of a record crosses. The same inputs append nothing.
     """
     day = planner.day_of(build_id)
     policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
-    con.execute(f"DROP TABLE IF EXISTS temp.steward_person; CREATE TEMP VIEW steward_person AS FROM {TONIGHT_LINK}")
+    con.execute("DROP TABLE IF EXISTS temp.steward_person; CREATE TEMP VIEW steward_person AS FROM vault.present_link")
     records = con.execute("SELECT count(*) FROM steward_person").fetchone()[0]
     limit = max(1, int(records * policy.queue_share))
     _find(con, settings, policy)
@@ -212,8 +214,9 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
         FROM vault.conflict AS conflict LEFT JOIN steward_tier USING (rule)
         WHERE conflict.reason <> 'verdict_distinct'
         UNION ALL
-        SELECT record_key, anchor_record_key, {policy.review_weight}, 'wage_name_differs'
-        FROM vault.undetermined WHERE reason = 'names_do_not_agree'
+        SELECT record_key, anchor_record_key, {policy.review_weight},
+            CASE reason WHEN '{CROWDED}' THEN 'wage_number_of_a_crowd' ELSE 'wage_name_differs' END
+        FROM vault.undetermined WHERE reason IN ('{UNLIKE_NAMES}', '{CROWDED}')
     ),
     tied AS (
         SELECT 'possible_match' AS kind,
@@ -225,14 +228,10 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
         JOIN steward_person AS b ON b.record_key = tie.record_key_b
         WHERE a.person_key <> b.person_key
     ),
-    given_twice AS (
-        SELECT student_id_hash FROM steward_person WHERE student_id_hash IS NOT NULL AND NOT is_bare
-        GROUP BY student_id_hash HAVING min(person_key) <> max(person_key)
-    ),
     carrier AS (
         SELECT record.student_id_state, person.person_key,
             first(record.record_key ORDER BY {COMPLETE} DESC, record.record_key) AS record_key
-        FROM given_twice JOIN steward_person AS person USING (student_id_hash)
+        FROM vault.shared_student_id JOIN steward_person AS person USING (student_id_hash)
         JOIN vault.staging.stg_identity__record AS record USING (record_key)
         WHERE NOT record.is_bare
         GROUP BY record.student_id_state, person.person_key
@@ -268,16 +267,11 @@ def _values_of_suspects(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE steward_value AS
-        WITH suspect AS (
-            SELECT person_key FROM steward_person GROUP BY person_key
-            HAVING min(ssn_hash) <> max(ssn_hash) OR min(birth_date) <> max(birth_date)
-                OR min(student_id_hash) <> max(student_id_hash)
-        ),
-        long AS (
+        WITH long AS (
             SELECT person.person_key, field.name AS field, record.record_key, record.sector, {COMPLETE} AS complete,
                 CASE field.name WHEN 'ssn' THEN record.ssn WHEN 'student_id_state' THEN record.student_id_state
                     ELSE {_day("record")} END AS value
-            FROM suspect JOIN steward_person AS person USING (person_key)
+            FROM vault.unlike_person JOIN steward_person AS person USING (person_key)
             JOIN vault.staging.stg_identity__record AS record USING (record_key)
             CROSS JOIN (VALUES {fields}) AS field (name)
         )
@@ -341,6 +335,17 @@ def _within(policy: IdentityPolicy) -> str:
     """
 
 
+def _find_bearers(con: duckdb.DuckDBPyConnection, pairs: str) -> None:
+    """Make steward_bearer: record_key, person_key of the records of a relation of pairs (record_key_a, record_key_b).
+
+    A few records are looked up among all; to join all with them would first make a table of all.
+    """
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE steward_bearer AS SELECT record_key, person_key FROM steward_person"
+        f" WHERE record_key IN (SELECT record_key_a FROM {pairs} UNION ALL SELECT record_key_b FROM {pairs})"
+    )
+
+
 def _day(table: str) -> str:
     """SQL: the birth date of a staged record as YYYY-MM-DD."""
     return f"strftime({table}.birth_date, '%Y-%m-%d')"
@@ -367,23 +372,28 @@ def _close_and_renew(con: duckdb.DuckDBPyConnection, build_id: str, day: date) -
 
     Leaves steward_kept: item_id, kind, subject_a, subject_b of the items of the queue that still wait.
     """
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE steward_waiting AS SELECT {SELECTED} FROM {ITEM} WHERE state <> 'closed'"
+    )
+    _find_bearers(con, "steward_waiting")
     rows = con.execute(
-        f"""
+        """
         SELECT waiting.*, a.person_key AS person_a, b.person_key AS person_b,
             least(a.person_key, b.person_key) AS subject_a, greatest(a.person_key, b.person_key) AS subject_b,
             found.record_key_a AS found_a, found.record_key_b AS found_b, found.score AS found_score,
             found.reason AS found_reason,
             row_number() OVER (PARTITION BY waiting.kind, least(a.person_key, b.person_key),
                 greatest(a.person_key, b.person_key) ORDER BY waiting.item_id) AS place
-        FROM (SELECT {SELECTED} FROM {ITEM} WHERE state <> 'closed') AS waiting
-        LEFT JOIN steward_person AS a ON a.record_key = waiting.record_key_a
-        LEFT JOIN steward_person AS b ON b.record_key = waiting.record_key_b
+        FROM steward_waiting AS waiting
+        LEFT JOIN steward_bearer AS a ON a.record_key = waiting.record_key_a
+        LEFT JOIN steward_bearer AS b ON b.record_key = waiting.record_key_b
         LEFT JOIN steward_candidate AS found ON found.kind = waiting.kind
             AND found.subject_a = least(a.person_key, b.person_key)
             AND found.subject_b = greatest(a.person_key, b.person_key)
         ORDER BY waiting.item_id
         """
     ).pl()
+    con.execute("DROP TABLE steward_waiting; DROP TABLE steward_bearer")
     written, kept = [], []
     for row in rows.iter_rows(named=True):
         old = {name: row[name] for name in COLUMNS} | {"build_id": build_id, "at": None}

@@ -66,6 +66,8 @@ REASON_WORDS = {
     "weak_bridge": "a tie that most of their other records do not support",
     "between_thresholds": "a tie too weak for a new person, strong enough to keep one",
     "wage_name_differs": "wages under the Social Security number of the other, with another name",
+    "wage_number_of_a_crowd": "wages under the Social Security number of the other, which too many records bear to be"
+    " anybody's",
     "two_ssns_and_birth_dates": "a tie, against two Social Security numbers and two birth dates",
     "two_student_ids_and_birth_dates": "a tie, against two state student ids and two birth dates",
     "two_given_names_and_birth_dates": "a tie, against two given names and two birth dates",

@@ -310,6 +310,7 @@ def test_wages_under_a_number_that_a_crowd_bears_follow_nobody(nights):
     wage_key = nights.rows.filter(who="crowd_wage")["record_key"][0]
     waiting = nights.waiting.filter(record_key=wage_key)
     assert set(waiting["candidate_person_key"]) == crowd and waiting.height == len(CROWD)
+    assert set(waiting["reason"]) == {"number_of_a_crowd"}
 
 
 def test_brother_and_sister_under_the_shelters_ssn_are_two(nights):

@@ -25,6 +25,7 @@ from pipelines.settings import ROOT, load
 from .conftest import run_dbt
 
 ORDER = (
+    "stg_identity__change",
     "stg_identity__record",
     "int_linkage__key",
     "int_linkage__name",
@@ -60,7 +61,29 @@ def test_records_are_current_while_an_active_file_holds_them(home, tmp_path, mon
         assert con.execute("SELECT record_key FROM current_record ORDER BY 1").fetchall() == [(2,), (3,)]
 
 
+def staged(settings, keys):
+    with open_vault(settings) as con:
+        con.execute("CREATE SCHEMA IF NOT EXISTS vault.staging")
+        con.execute(
+            "CREATE OR REPLACE TABLE vault.staging.stg_identity__record AS SELECT unnest(?::BIGINT[]) AS record_key",
+            [keys],
+        )
+
+
+def test_a_phase_in_part_is_told_which_records_came_and_which_went(home):
+    staged(home, [1, 2, 3])
+    with open_vault(home) as con:
+        con.execute("INSERT INTO current_record VALUES (2), (3), (4)")
+    for whole, told in ((True, []), (False, [(1, True), (4, False)]), (True, [])):
+        assert current.begin_phase(home, "rules") is whole
+        with open_vault(home) as con:
+            assert con.execute("SELECT * FROM record_change ORDER BY record_key").fetchall() == told
+        if whole:
+            current.end_phase(home, "rules")
+
+
 def test_a_phase_that_did_not_end_or_has_other_rules_is_derived_anew(home):
+    staged(home, [])
     assert current.begin_phase(home, "rules"), "nothing was ever derived"
     assert current.begin_phase(home, "rules"), "the phase before did not end"
     current.end_phase(home, "rules")
@@ -85,7 +108,7 @@ class Night:
         # Filled by records that came as tokens only; there are none here.
         self.con.execute("CREATE TABLE linkage.int_linkage__token_touched (record_key BIGINT)")
         self.has_pair = False
-        for name in ("identity_record", "current_record"):
+        for name in ("identity_record", "current_record", "record_change"):
             self.con.execute(f"CREATE TABLE {name} ({TABLES[name]})")
         for seed in SEEDS:
             path = ROOT / "seeds" / f"{seed}.csv"
@@ -104,6 +127,9 @@ class Night:
         """One identity phase with `keys` current."""
         self.con.execute("DELETE FROM current_record")
         self.con.execute("INSERT INTO current_record SELECT unnest(?::BIGINT[])", [sorted(keys)])
+        self.con.execute("DELETE FROM record_change")
+        if incremental:
+            self.con.execute(current.FIND_CHANGE)
         for name in ORDER:
             if name == "int_linkage__wage_refused" and not self.has_pair:
                 # Without records that came as tokens every pair is a plain one.

@@ -217,12 +217,14 @@ def test_coding_errors_of_the_wage_file_are_counted(vault):
     vault.execute("UPDATE vault.staging.stg_identity__record SET given_initial = given_root[1]")
     persons = [1, 1, 3, 4, 5, 5, 1, 3, 9]
     bridge = pl.DataFrame({"record_key": range(1, 10), "person_key": persons, "sector": [row[1] for row in staged]})
-    assert wages.clean_up(vault, bridge) == [
+    assert wages.clean_up(vault, bridge, 0.92) == [
         ("wage_ssn_unlike_names", 1, 4),
         ("wage_ssn_one_digit", 1, 4),
         ("wage_ssn_two_people", 1, 2),
         ("wage_bound", 3, 6),
     ]
+    # Where the steward lets any two surnames pass for one, no number has unlike names.
+    assert wages.clean_up(vault, bridge, 0.0)[0] == ("wage_ssn_unlike_names", 0, 4)
 
 
 def test_who_has_wages_under_another_name_only_is_not_determined():

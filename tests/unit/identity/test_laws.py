@@ -37,7 +37,7 @@ STAGED = {
 }  # fmt: skip
 PAIR = "record_key_a BIGINT, record_key_b BIGINT, tier INTEGER, rule TEXT, joins TEXT, follower BIGINT"
 LOG = ("person", "person_link", "person_event", "person_redirect")
-DERIVED = ("canonical", "conflict", "undetermined")
+DERIVED = ("canonical", "conflict", "undetermined", "present_link", "unlike_person", "shared_student_id")
 COMPARED = 3.0  # values of two records that a drawn weight speaks of
 FIRST_KEY = 1000
 
@@ -479,6 +479,27 @@ def test_two_runs_from_the_same_start_are_equal_to_the_byte(two_runs):
     assert files == sorted(path.name for path in two.config.exchange.iterdir())
     for name in files:
         assert (one.config.exchange / name).read_bytes() == (two.config.exchange / name).read_bytes(), name
+
+
+def test_files_that_a_night_changes_have_the_bytes_of_files_that_it_writes_whole(tmp_path):
+    """Also where the file that stands is not the one that the night before left."""
+    part, whole = (
+        in_memory(load({"P20W_HOME": str(tmp_path / name)}), SAME_PERSON, STORY_BITS) for name in ("part", "whole")
+    )
+    first, changed = None, 0
+    for number, tables in enumerate([*STORY, STORY[1], STORY[2]]):
+        if number == 3:
+            (part.config.exchange / "brg_record_person.parquet").write_bytes(first)
+        with part.vault() as con:
+            changed += len(registry.exported(con))
+        part.night(tables)
+        whole.night(tables, from_scratch=True)
+        files = sorted(path.name for path in whole.config.exchange.iterdir())
+        assert {"brg_record_person.parquet", "person.parquet"} <= set(files)
+        for name in files:
+            assert (part.config.exchange / name).read_bytes() == (whole.config.exchange / name).read_bytes(), name
+        first = first or (part.config.exchange / "brg_record_person.parquet").read_bytes()
+    assert changed == 2 * (len(STORY) + 1), "some night had nothing to change: the test would show nothing"
 
 
 def test_the_story_has_every_kind_of_event_and_a_copy_replays_it(two_runs):

@@ -124,6 +124,9 @@ def test_a_refused_wage_is_told_beside_the_person_whose_number_it_carries():
     found = split([record(1), record(2), record(5, "workforce")], [link(1, 2)], refused=refused)
     assert component(found)[5] == 5
     assert found.undetermined.rows() == [(5, 2, "names_do_not_agree")]
+    crowd = refused.with_columns(is_crowded=pl.lit(True))
+    found = split([record(1), record(2), record(5, "workforce")], [link(1, 2)], refused=crowd)
+    assert found.undetermined.rows() == [(5, 2, "number_of_a_crowd")]
 
 
 def test_two_followers_that_point_at_each_other_end_in_one_component():

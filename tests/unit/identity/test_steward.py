@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from pipelines import planner
-from pipelines.identity import registry
+from pipelines.identity import present
 from pipelines.identity.steward import page, queue, sample, show
 from pipelines.identity.steward.desk import StewardError, at_desk
 from pipelines.identity.steward.verdict import give_verdict
@@ -53,7 +53,7 @@ def desk_of(tmp_path):
 
 
 def refresh(desk, build=BUILD):
-    registry.find_tonight(desk.con)
+    present.renew(desk.con)
     return queue.refresh_queue(desk.con, desk.settings, build)
 
 
@@ -114,6 +114,7 @@ def test_what_a_steward_told_apart_and_what_follows_nobody_for_other_reasons_is_
         ([(11, 21, "name_birth", "weak_bridge")], [], "weak_bridge"),
         ([(11, 21, "name_birth", "two_confirmed_ssns")], [], "two_confirmed_ssns"),
         ([], [(21, 11, "names_do_not_agree")], "wage_name_differs"),
+        ([], [(21, 11, "number_of_a_crowd")], "wage_number_of_a_crowd"),
     ],
 )
 def test_a_tie_that_did_not_join_two_persons_is_asked(desk_of, conflicts, undetermined, reason):
@@ -493,7 +494,7 @@ def served(tmp_path, monkeypatch):
     settings = home(tmp_path, queue_share=1)
     with open_vault(settings) as con:
         write(con, three())
-        registry.find_tonight(con)
+        present.renew(con)
         queue.refresh_queue(con, settings, BUILD)
     with page.StewardServer(settings, STEWARD) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

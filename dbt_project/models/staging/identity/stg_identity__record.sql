@@ -2,10 +2,11 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where record_key not in (select record_key from {{ source('vault', 'current_record') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where record_key in (select record_key from {{ source('vault', 'record_change') }} where is_gone){% endif %}"
 ) }}
 -- Identifiers as delivered -> identifiers in one form. Nothing here fails on a bad value: a cast error would print it.
 -- A record never changes, so a night removes those that no active delivery holds any more and adds those that came.
+{%- set change = source('vault', 'record_change') %}
 with token as (
     select
         coalesce(list(token) filter (where kind = 'suffix'), []) as suffixes,
@@ -40,9 +41,10 @@ cleaned as (
         {{ identity_zip('record.postal_code') }} as postal_code
     from {{ source('vault', 'identity_record') }} as record
     where
-        record.record_key in (select record_key from {{ source('vault', 'current_record') }})
         {%- if is_incremental() %}
-        and record.record_key not in (select record_key from {{ this }})
+        record.record_key in (select record_key from {{ change }} where not is_gone)
+        {%- else %}
+        record.record_key in (select record_key from {{ source('vault', 'current_record') }})
         {%- endif %}
 ),
 
