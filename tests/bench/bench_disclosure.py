@@ -1,12 +1,13 @@
-"""`make bench-disclosure`: protection of a synthetic state's counts at growing size, with time and memory.
+"""`make bench-disclosure`: protection of a synthetic state's counts, and of shares, at growing size: time and memory.
 
 What belongs here: a state with the shape of real ones (districts of unequal size, schools with a span of grades, rare
 groups), runs in processes of their own, and build/bench/disclosure.json: a list of {case, cells, primaries,
 secondaries, determined, residuals_under_n, uncertified, wall_s, cpu_s, peak_mib} and the parts of the time. What does
 not: a bar; figures of one run on one machine are compared with each other, never with a fixed time.
 
-cells are those with a count above 0; zeros are shown. wall_s and cpu_s are of the suppression with its certificates,
-not of reading, verifying and writing the file, which are given beside them.
+counts: zeros are shown. real family: every count with a numerator and its complement, bands, zeros hideable. cells are
+counts above 0; of the real family primaries and secondaries are those of all three numbers. wall_s and cpu_s are of the
+suppression with its certificates, not of reading, verifying and writing the file, which are given beside them.
 """
 
 from __future__ import annotations
@@ -63,10 +64,20 @@ FAMILY = {
 }
 
 
-def state(districts: int, seed: int = 2026) -> pl.DataFrame:
+REAL = {name.replace("counts", "real family"): districts for name, districts in DISTRICTS.items()}
+REAL_FAMILY = FAMILY | {
+    "zeros": "hideable",
+    "numerator": "absent_often",
+    "bands": [{"from": 20, "ends": 0.2}, {"from": 60, "ends": 0.1}, {"from": 300, "ends": 0.05}],
+}
+ABSENT = {"disadvantaged": 1.5, "not_disadvantaged": 0.5, "disability": 1.4, "asian": 0.5, "black": 1.3}
+
+
+def state(districts: int, seed: int = 2026, numerators: bool = False) -> pl.DataFrame:
     """Counts above 0 of every school by group and grade, `all` groups included: about 1,300 cells a district.
 
     Ten schools a district on average, unequally; 767 students a school; the make-up of groups differs by district.
+    numerators: with a column of those often absent, about a fifth, more in some schools and groups.
     """
     rng = np.random.default_rng(seed)
     share = rng.lognormal(0, 0.9, districts)
@@ -85,6 +96,9 @@ def state(districts: int, seed: int = 2026) -> pl.DataFrame:
     school, level = np.unravel_index(at, people.shape)
     total = people.ravel()[at]
     codes, counts = ["all"], [total]
+    second = np.random.default_rng(seed + 1)  # of its own: the counts are the same with and without numerators
+    absent = second.binomial(total, second.beta(4, 16, schools)[school])
+    numbers = [absent]
     for groups in GROUPS.values():
         base = np.array([part for _, part in groups])
         mix = rng.dirichlet(base * 12 + 0.02, districts) if len(groups) > 3 else np.tile(base, (districts, 1))
@@ -92,6 +106,8 @@ def state(districts: int, seed: int = 2026) -> pl.DataFrame:
         drawn = rng.multinomial(total, mix[district[school]])
         codes += [code for code, _ in groups]
         counts += list(drawn.T)
+        if numerators:
+            numbers += _part_of(drawn, absent, np.array([ABSENT.get(code, 1.0) for code, _ in groups]), second)
     table = np.concatenate(counts)
     group = np.repeat(np.arange(len(codes)), len(at))
     school, level = np.tile(school, len(codes)), np.tile(level, len(codes))
@@ -106,8 +122,23 @@ def state(districts: int, seed: int = 2026) -> pl.DataFrame:
             "student_group": pl.Series(codes).gather(group),
             "grade": pl.Series(GRADES).gather(level),
             "students": table[kept],
+            **({"absent_often": np.concatenate(numbers)[kept]} if numerators else {}),
         }
     )
+
+
+def _part_of(drawn: np.ndarray, total: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Numerators of the groups of one breakdown that sum to those of all: group after group, by weight."""
+    found, left = [], total.copy()
+    for k in range(drawn.shape[1]):
+        rest = drawn[:, k + 1 :]
+        heavy = (rest * weight[k + 1 :]).sum(axis=1)
+        share = drawn[:, k] * weight[k] / np.maximum(drawn[:, k] * weight[k] + heavy, 1e-9)
+        part = rng.binomial(left, np.clip(share, 0, 1))
+        part = np.clip(part, left - rest.sum(axis=1), np.minimum(drawn[:, k], left))
+        found.append(part)
+        left = left - part
+    return found
 
 
 def one(case: str) -> dict:
@@ -119,7 +150,8 @@ def one(case: str) -> dict:
 
     with tempfile.TemporaryDirectory() as folder:
         family, table = Path(folder) / "family.yml", Path(folder) / "state.parquet"
-        family.write_text(yaml.safe_dump(FAMILY))
+        is_real = case in REAL
+        family.write_text(yaml.safe_dump(REAL_FAMILY if is_real else FAMILY))
         # In a process of its own: memory is measured here.
         subprocess.run([sys.executable, __file__, "--make", case, table], check=True)
         began = time.monotonic()
@@ -145,13 +177,13 @@ def one(case: str) -> dict:
     told = hidden.sum() - len(np.unique(np.concatenate([proof.cell, proof.certified])))
     return {
         "case": case,
-        "cells": int((problem.value > 0).sum()),
+        "cells": int((problem.value[:: 3 if is_real else 1] > 0).sum()),
         "primaries": int(problem.primary.sum()),
         "secondaries": int(hidden.sum() - problem.primary.sum()),
         # A cell that a verified move changes is not determined.
         "determined": int(told),
         "residuals_under_n": sum(int(text.split()[0]) for text in wrong if "for their hidden members" in text),
-        "uncertified": int(problem.primary.sum()) - len(proof.certified),
+        "uncertified": sum(int(text.split()[0]) for text in wrong if "no move" in text or "any move" in text),
         "wall_s": round(wall, 1),
         "cpu_s": round(used.ru_utime + used.ru_stime - cpu, 1),
         "peak_mib": round(used.ru_maxrss / in_mib),
@@ -167,16 +199,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", metavar="CASE")
     parser.add_argument("--make", nargs=2, metavar=("CASE", "FILE"))
-    parser.add_argument("--only", metavar="CASE", action="append", choices=list(DISTRICTS))
+    parser.add_argument("--only", metavar="CASE", action="append", choices=[*DISTRICTS, *REAL])
     chosen = parser.parse_args()
     if chosen.make:
-        state(DISTRICTS[chosen.make[0]]).write_parquet(chosen.make[1])
+        case = chosen.make[0]
+        state((DISTRICTS | REAL)[case], numerators=case in REAL).write_parquet(chosen.make[1])
         return
     if chosen.one:
         print(json.dumps(one(chosen.one)))
         return
     results = []
-    for case in chosen.only or DISTRICTS:
+    for case in chosen.only or [*DISTRICTS, *REAL]:
         done = subprocess.run([sys.executable, __file__, "--one", case], capture_output=True, text=True, cwd=ROOT)
         if done.returncode:
             sys.exit(f"{case} failed:\n{done.stderr[-2000:]}")

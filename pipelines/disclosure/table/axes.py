@@ -123,10 +123,7 @@ def _chains(dimension: Dimension, finest: np.ndarray) -> np.ndarray:
 
 def _crossed(dimension: Dimension, weight: np.ndarray) -> np.ndarray:
     """Profiles of a dimension with several breakdowns: every code with the larger codes of the others."""
-    lists = [
-        sorted(dimension.member[a:b].tolist(), key=lambda code: (-weight[code], code))
-        for a, b in zip(dimension.start[:-1], dimension.start[1:], strict=True)
-    ]
+    lists = dimension.members_by_size(weight)
     found: dict[tuple, None] = {}
 
     def add(parts) -> None:

@@ -11,14 +11,15 @@ of the prices of its cells that are not hidden yet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 
 from pipelines.disclosure.table.axes import Axis, axis_of
 from pipelines.disclosure.table.grids import PLENTY, Side, moves_on_grids
-from pipelines.disclosure.table.problem import Certificates, Problem
+from pipelines.disclosure.table.parts import rooms
+from pipelines.disclosure.table.problem import UNLIMITED, Certificates, Problem
 from pipelines.disclosure.table.programs import Programs, relation_matrix, sums
 from pipelines.disclosure.table.reroute import reroute
 
@@ -71,19 +72,27 @@ class Cubes:
             moved = np.moveaxis(dense, k, 0)
             self.local.append(None if axis.small else self._largest(moved, axis))
             self.inside.append(None if axis.small else self._largest_inside(moved, axis))
+        self.kinds = self._kinds()
+        dimensions = problem.table.dimensions
+        self.matrices = [relation_matrix(d.parent, d.start, d.member, len(d.codes)) for d in dimensions]
+        self.pose(problem)
+
+    def pose(self, problem: Problem, either: bool = False) -> None:
+        """Begin anew with another problem of the same table and no moves.
+
+        either: a cell is certified by a fall as well as by a rise.
+        """
+        self.problem, self.either = problem, either
         # One place more than there are cells: absent cells of a padded move, free and with endless room.
         self.price = np.append(problem.price.astype(np.float32), np.float32(0))
         # Zeros stay shown in any case: a hidden zero would need a proof of its own.
         self.price[:-1][~problem.movable | (problem.value == 0)] = NOT
         self.price[:-1][problem.primary] = 0
-        room = np.minimum(problem.value - problem.lower, np.iinfo(np.int32).max)
-        self.room = np.append(room.astype(np.int32), np.int32(np.iinfo(np.int32).max))
+        self.room = _with_absent(problem.value - problem.least)
+        self.up = None if (problem.most == UNLIMITED).all() else _with_absent(problem.most - problem.value)
         self.move = np.full(self.cells, -1, dtype=np.int32)
         self.found: list[Found] = []
         self.count = 0
-        self.kinds = self._kinds()
-        dimensions = problem.table.dimensions
-        self.matrices = [relation_matrix(d.parent, d.start, d.member, len(d.codes)) for d in dimensions]
 
     @staticmethod
     def _largest(moved: np.ndarray, axis: Axis) -> np.ndarray:
@@ -273,10 +282,12 @@ class Cubes:
         return found
 
     def _looked_up(self, index: np.ndarray, sign: int, amount: np.ndarray) -> np.ndarray:
-        """Prices of cells, infinite where they would fall by more than their room."""
+        """Prices of cells, infinite where they would change by more than their room."""
         paid = np.take(self.price, index)
         if sign < 0:
             paid[np.take(self.room, index) < amount] = NOT
+        elif self.up is not None:
+            paid[np.take(self.up, index) < amount] = NOT
         return paid
 
     def _product(self, shifts: list, amount: np.ndarray):
@@ -307,8 +318,8 @@ class Cubes:
                 own_parts.append((index, sign))
             else:
                 theirs = theirs + np.take(self.price, index)
-                if sign < 0:
-                    gives = np.minimum(gives, np.take(self.room, index))
+                if sign < 0 or self.up is not None:
+                    gives = np.minimum(gives, np.take(self.room if sign < 0 else self.up, index))
                 their_parts.append((index, sign))
         # A cell that is newly hidden must itself be uncertain by the interval.
         missing = shifts[spread][1]
@@ -355,7 +366,7 @@ class Cubes:
         served = np.zeros(len(cell), dtype=bool)
         for rows, cells, amounts in self.look(cell, self.problem.need[cell], 0.0, last):
             served[rows] = True
-            self._keep(cell[rows], cells, amounts)
+            self.keep(cell[rows], cells, amounts)
         return served
 
     def look(self, cell: np.ndarray, amount: np.ndarray, enough: float, last: int = 0) -> list[tuple]:
@@ -416,7 +427,7 @@ class Cubes:
                             found.append((1, 0, (*kinds[:k], "spread", *kinds[k + 1 :])))
         return [(last, kinds) for last, _, kinds in sorted(found)]
 
-    def _keep(self, owner: np.ndarray, cells: np.ndarray, amounts: np.ndarray) -> None:
+    def keep(self, owner: np.ndarray, cells: np.ndarray, amounts: np.ndarray) -> None:
         """Hide the cells of new moves, and let them certify every small cell that they raise far enough."""
         problem = self.problem
         self.price[cells] = 0
@@ -424,9 +435,9 @@ class Cubes:
         kind = np.int64 if np.abs(amounts).max(initial=0) > np.iinfo(np.int32).max else np.int32
         self.found.append(Found(cells.astype(np.int32), amounts.astype(kind)))
         self.count += len(owner)
-        row, column = np.nonzero((amounts > 0) & (cells < self.cells))
-        up, raised = cells[row, column], amounts[row, column]
-        useful = (problem.value[up] < problem.minimum) & (self.move[up] < 0) & (problem.need[up] <= raised)
+        row, column = np.nonzero(((amounts > 0) | self.either) & (cells < self.cells))
+        up, raised = cells[row, column], np.abs(amounts[row, column])
+        useful = problem.small[up] & (self.move[up] < 0) & (problem.need[up] <= raised)
         self.move[up[useful]] = number[row[useful]]
         self.move[owner] = number
 
@@ -447,7 +458,8 @@ class Cubes:
         index = np.where(absent, self.cells, index)
         room = np.minimum(np.take(self.room, index), PLENTY)
         price = np.take(self.price, index)
-        paid, change = moves_on_grids(index, price, room, sides, amount, self.problem.interval, products)
+        up = None if self.up is None else np.minimum(np.take(self.up, index), PLENTY)
+        paid, change = moves_on_grids(index, price, room, up, sides, amount, self.problem.interval, products)
         served = np.isfinite(paid)
         # A place may stand on a grid twice: sums are checked on cells.
         change[index == self.cells] = 0
@@ -460,7 +472,7 @@ class Cubes:
         cells, amounts, fits = self._once(cells, amounts)
         served[row[~fits]] = False
         if fits.any():
-            self._keep(cell[row[fits]], cells[fits], amounts[fits])
+            self.keep(cell[row[fits]], cells[fits], amounts[fits])
         return served
 
     def _once(self, cells: np.ndarray, amounts: np.ndarray):
@@ -470,6 +482,8 @@ class Cubes:
         twice = np.zeros(cells.shape, dtype=bool)
         twice[:, 1:] = (cells[:, 1:] == cells[:, :-1]) & (cells[:, 1:] < self.cells)
         fits = ~twice.any(axis=1) & (np.take(self.room, cells) + amounts >= 0).all(axis=1)
+        if self.up is not None:
+            fits &= (np.take(self.up, cells) >= amounts).all(axis=1)
         return cells, amounts, fits
 
     def _side(self, k: int, cell: np.ndarray, own: np.ndarray, amount: np.ndarray) -> Side:
@@ -532,10 +546,13 @@ class Cubes:
 
     # --- rounds ---------------------------------------------------------------------------------------------
 
-    def run(self, products: int = SUMS) -> np.ndarray:
-        """Serve every small cell, coarse ones and those that need most first. The cells left without a move."""
+    def run(self, products: int = SUMS, is_thorough: bool = True) -> np.ndarray:
+        """Serve every small cell, coarse ones and those that need most first. The cells left without a move.
+
+        is_thorough: a wide search for those that the first one did not serve.
+        """
         problem = self.problem
-        waiting = np.flatnonzero(problem.primary)
+        waiting = np.flatnonzero(problem.primary & problem.small)
         long = int(np.argmax([axis.size for axis in self.axes]))
         coarse = sum(
             (~axis.finest[(waiting // self.stride[k]) % axis.size]).astype(np.int64) for k, axis in enumerate(self.axes)
@@ -563,7 +580,7 @@ class Cubes:
                 missed = missed[self.move[missed] < 0]
             else:
                 missed = missed[~self.serve(missed)]
-            if len(missed):
+            if len(missed) and is_thorough:
                 missed = missed[~self.serve(missed, last=2)]
             left.append(missed)
             keep = np.ones(len(waiting), dtype=bool)
@@ -605,18 +622,17 @@ class Cubes:
     def _by_all_means(self, cell: int, amount: int, signs: tuple) -> None:
         """A move for one cell by programs, by letting everything rise, or by hiding every count there is."""
         for reach in REACHES:
-            found = self._by_program(cell, amount, signs, reach)
+            found = self.by_program(cell, amount, signs, reach)
             if found is not None:
                 break
         else:
             if self.serve(np.array([cell]), last=3).all():
                 return
             found = self._all_of_it(cell)
-        self._keep(np.array([cell]), found[0][None, :], found[1][None, :])
+        self.keep(np.array([cell]), found[0][None, :], found[1][None, :])
 
-    def _by_program(self, cell: int, amount: int, signs: tuple, reach: int):
-        """The cheapest move inside the part of the table near a cell. reach: codes beside its own, per dimension."""
-        problem, shape = self.problem, self.problem.shape
+    def near(self, cell: int, reach: int) -> list[np.ndarray]:
+        """Sorted codes around a cell, per dimension. reach: how many beside its own."""
         chosen = []
         for k, axis in enumerate(self.axes):
             own = (cell // self.stride[k]) % axis.size
@@ -634,12 +650,15 @@ class Cubes:
             codes.append(axis.profile[holds].ravel())
             codes = np.unique(np.concatenate(codes))
             chosen.append(codes[codes >= 0])
-        cells = np.ravel_multi_index(np.ix_(*chosen), shape).ravel()
+        return chosen
+
+    def by_program(self, cell: int, amount: int, signs: tuple, reach: int):
+        """The cheapest move inside the part of the table near a cell: cells and amounts, or None."""
+        chosen = self.near(cell, reach)
+        cells = np.ravel_multi_index(np.ix_(*chosen), self.problem.shape).ravel()
         if len(cells) > LARGEST_PART:
             return None
-        there = problem.value[cells] > 0
-        up = np.where(there, np.iinfo(np.int32).max, 0)
-        down = np.where(there, problem.value[cells] - problem.lower, 0)
+        up, down = rooms(self.problem, cells)
         programs = Programs(sums([m[:, c] for m, c in zip(self.matrices, chosen, strict=True)]), up, down)
         target = int(np.flatnonzero(cells == cell)[0])
         price = self.price[cells].astype(float)
@@ -681,18 +700,25 @@ class Cubes:
         )
 
 
+def _with_absent(room: np.ndarray) -> np.ndarray:
+    """int32, with one place more for absent cells, whose room is endless."""
+    most = np.iinfo(np.int32).max
+    return np.append(np.minimum(room, most).astype(np.int32), np.int32(most))
+
+
 def _narrow(problem: Problem, proof: Certificates) -> np.ndarray:
     """Hidden cells of n or more that no moves spread by the interval."""
     low, high = (np.zeros(len(problem.value), dtype=np.int64) for _ in range(2))
     np.minimum.at(low, proof.cell, proof.amount)
     np.maximum.at(high, proof.cell, proof.amount)
-    touched = proof.touched(len(problem.value)) & (problem.value >= problem.minimum)
+    touched = proof.touched(len(problem.value)) & ~problem.small
     return np.flatnonzero(touched & (high - low < problem.interval))
 
 
 def solve_by_cubes(problem: Problem, rounds: int = REROUTES) -> Certificates:
     """Moves for every cell that must have one in a large table. rounds: of showing partners again."""
-    cubes = Cubes(problem)
+    # Zeros stay shown here whatever the family says, and a reader may know it: no move takes a count to 0.
+    cubes = Cubes(replace(problem, least=np.maximum(problem.least, 1)))
     left = cubes.run()
     cubes.finish(left)
     proof = reroute(cubes, cubes.certificates(), rounds)

@@ -9,7 +9,9 @@ relation of it (a code is the sum of other codes), crossed with every combinatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import prod
 from pathlib import Path
 
@@ -24,6 +26,8 @@ HIDDEN = -1  # in Table.value: a count that the reader is not told
 LARGEST_COUNT = 10**12  # beyond this, sums of floating point solvers would no longer be whole numbers
 LARGEST_TABLE = 200_000_000  # cells; a larger product is a mistake in the declaration or needs another machine
 RESERVED = ("status", "low", "high", "method")  # columns that the commands write
+MEASURE, COMPLEMENT = "measure", "complement"  # with a numerator: the dimension of what is counted, and its last code
+SHARE_COLUMNS = (MEASURE, COMPLEMENT, "at_least", "at_most")  # columns written where there is a numerator
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,44 @@ class Declared:
 
 
 @dataclass(frozen=True)
+class Band:
+    """From a count of `first`, a share of `ends` or less, or of 1 - `ends` or more, is told as a band."""
+
+    first: int
+    ends: Fraction
+
+
+@dataclass(frozen=True)
 class Family:
-    """What `family.yml` says. minimum: n, in people; interval: the least width that a hidden cell must keep."""
+    """What `family.yml` says. minimum: n, in people; interval: the least width that a hidden cell must keep.
+
+    numerator: the column of a count out of `count`, "" where there is none; bands: by ascending `first`.
+    """
 
     count: str
     minimum: int
     zeros_shown: bool
     interval: int
     dimensions: tuple[Declared, ...]
+    numerator: str = ""
+    bands: tuple[Band, ...] = ()
+
+    def ends(self, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Per count, the largest numerator of the low band and the least of the high one; -1 and count + 1 if none."""
+        low, high = np.full(count.shape, -1, dtype=np.int64), count + 1
+        for band in self.bands:
+            most = count * band.ends.numerator // band.ends.denominator
+            low, high = np.where(count >= band.first, most, low), np.where(count >= band.first, count - most, high)
+        return low, high
+
+    def ranges(self, count: np.ndarray, numerator: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a hidden numerator's band says of it beside a shown count: least and most. 0 and count where no band."""
+        low, high = self.ends(count)
+        in_low, in_high = numerator <= low, numerator >= high
+        return (
+            np.where(in_high, high, np.where(in_low, 0, low + 1)),
+            np.where(in_low, low, np.where(in_high, count, high - 1)),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,6 +102,13 @@ class Dimension:
     parents: tuple[str, ...] = ()
     up: tuple[list[str], ...] = ()
 
+    def members_by_size(self, weight: np.ndarray) -> list[list[int]]:
+        """Per relation its members, the largest first. weight: people per code."""
+        return [
+            sorted(self.member[a:b].tolist(), key=lambda code: (-weight[code], code))
+            for a, b in zip(self.start[:-1], self.start[1:], strict=True)
+        ]
+
     def finest(self) -> np.ndarray:
         """Per code, whether it is no sum of others."""
         found = np.ones(len(self.codes), dtype=bool)
@@ -77,11 +118,17 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Table:
-    """value: int64, one axis per dimension in the order of its codes; HIDDEN where a protected file does not say."""
+    """value: int64, one axis per dimension in the order of its codes; HIDDEN where a protected file does not say.
+
+    With a numerator the last dimension is MEASURE: count = numerator + complement. least, most: what a protected file
+    says of hidden cells by bands, shape of value; least is HIDDEN where it says nothing; None without numerator.
+    """
 
     family: Family
     dimensions: list[Dimension]
     value: np.ndarray
+    least: np.ndarray | None = None
+    most: np.ndarray | None = None
 
 
 def read_family(path: Path) -> Family:
@@ -95,7 +142,7 @@ def read_family(path: Path) -> Family:
         where = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
         raise P20wError(f"{path.name} is not YAML in UTF-8{where}: correct it there.") from None
     at = path.name
-    _keys(said, at, {"count", "minimum", "zeros", "dimensions"}, {"interval"})
+    _keys(said, at, {"count", "minimum", "zeros", "dimensions"}, {"interval", "numerator", "bands"})
     zeros = _text(said["zeros"], f"{at}: zeros")
     if zeros not in {"shown", "hideable"}:
         raise P20wError(f"{at}: zeros must be shown or hideable, not '{zeros}'.")
@@ -107,14 +154,17 @@ def read_family(path: Path) -> Family:
         zeros_shown=zeros == "shown",
         interval=_whole(said.get("interval", "3"), f"{at}: interval"),
         dimensions=tuple(_declared(each, f"{at}, dimension {i}") for i, each in enumerate(said["dimensions"], 1)),
+        numerator=_text(said["numerator"], f"{at}: numerator") if "numerator" in said else "",
     )
-    columns = [family.count]
+    if "bands" in said:
+        family = replace(family, bands=_bands(said["bands"], at, family))
+    columns = [family.count, *([family.numerator] if family.numerator else [])]
     for each in family.dimensions:
         columns += [each.column, *each.parents]
     for name in columns:
         if columns.count(name) > 1:
             raise P20wError(f"{at} names the column {name} twice: every column has one part in a family.")
-        if name in RESERVED:
+        if name in RESERVED or (family.numerator and name in SHARE_COLUMNS):
             raise P20wError(f"{at} names the column {name}, which the result needs for itself: rename it in the table.")
     return family
 
@@ -126,8 +176,23 @@ def read_counts(path: Path, family: Family) -> Table:
     given twice, codes that the declaration does not explain, and a given total that is not the sum of its parts.
     """
     frame = _read(path, family, with_status=False)
-    number = _counts(frame, path, family, pl.lit(True))
     dimensions, cell = _cells(frame, path, family)
+    value = _complete(_counts(frame, path, family, family.count, pl.lit(True)), cell, dimensions, path)
+    if not family.numerator:
+        return Table(family, dimensions, value)
+    part = _complete(_counts(frame, path, family, family.numerator, pl.lit(True)), cell, dimensions, path)
+    wrong = np.flatnonzero(part > value)
+    if len(wrong):
+        at = np.unravel_index(wrong[0], value.shape)
+        raise P20wError(
+            f"{path.name}: {describe(dimensions, at)} has {family.numerator} {part[at]} of {family.count} {value[at]}"
+            f"{_more(len(wrong))}: a numerator is a part of its count."
+        )
+    return Table(family, [*dimensions, _measure(family)], np.stack([value, part, value - part], axis=-1))
+
+
+def _complete(number: np.ndarray, cell: np.ndarray, dimensions: list[Dimension], path: Path) -> np.ndarray:
+    """Every cell's exact number from those of some cells. Raises P20wError where a given one is not its parts' sum."""
     value = np.full(prod(len(each.codes) for each in dimensions), HIDDEN, dtype=np.int64)
     value[cell] = number
     value = value.reshape([len(each.codes) for each in dimensions])
@@ -143,7 +208,14 @@ def read_counts(path: Path, family: Family) -> Table:
             f"{_more(len(wrong))}. Correct the table, or leave the totals out: they are computed."
         )
     _check_sums(value, dimensions, path)
-    return Table(family, dimensions, value)
+    return value
+
+
+def _measure(family: Family) -> Dimension:
+    """The dimension of what is counted: the count is the sum of its numerator and its complement."""
+    codes = [family.count, family.numerator, COMPLEMENT]
+    relation = np.array([0]), np.array([0, 2]), np.array([1, 2])
+    return Dimension(MEASURE, family.count, codes, ["total", MEASURE, MEASURE], *relation)
 
 
 def read_protected(path: Path, family: Family) -> Table:
@@ -168,27 +240,55 @@ def read_protected(path: Path, family: Family) -> Table:
                 f"{path.name}: {leaks.height} rows are marked hidden but carry a count in {family.count}: empty it."
             )
         shown = pl.col("status") == "shown"
-    number = _counts(frame, path, family, shown)
     dimensions, cell = _cells(frame, path, family)
     shape = [len(each.codes) for each in dimensions]
     lacking = np.ones(prod(shape), dtype=bool)
     lacking[cell] = False
-    value = np.full(prod(shape), HIDDEN, dtype=np.int64)
-    value[cell] = number
-    value, lacking = value.reshape(shape), lacking.reshape(shape)
-    if family.zeros_shown:
-        finest = np.ones(shape, dtype=bool)
-        for axis, dimension in enumerate(dimensions):
-            finest &= dimension.finest().reshape([-1 if i == axis else 1 for i in range(len(shape))])
-        value[lacking & finest] = 0
-    while lacking.any():  # once per level at most: every round needs a total that the one before computed
-        before = int((value[lacking] == HIDDEN).sum())
-        for axis, dimension in enumerate(dimensions):
-            _fill_absent(value, lacking, axis, dimension)
-        if int((value[lacking] == HIDDEN).sum()) == before:
-            break
+    lacking = lacking.reshape(shape)
+    finest = np.ones(shape, dtype=bool)
+    for axis, dimension in enumerate(dimensions):
+        finest &= dimension.finest().reshape([-1 if i == axis else 1 for i in range(len(shape))])
+
+    def told(column: str, shown: pl.Expr) -> np.ndarray:
+        value = np.full(prod(shape), HIDDEN, dtype=np.int64)
+        value[cell] = _counts(frame, path, family, column, shown)
+        value = value.reshape(shape)
+        if family.zeros_shown:
+            value[lacking & finest] = 0
+        while lacking.any():  # once per level at most: every round needs a total that the one before computed
+            before = int((value[lacking] == HIDDEN).sum())
+            for axis, dimension in enumerate(dimensions):
+                _fill_absent(value, lacking, axis, dimension)
+            if int((value[lacking] == HIDDEN).sum()) == before:
+                break
+        return value
+
+    value = told(family.count, shown)
+    if not family.numerator:
+        _check_sums(value, dimensions, path)
+        return Table(family, dimensions, value)
+    parts = [told(name, pl.col(name).is_not_null()) for name in (family.numerator, COMPLEMENT)]
+    dimensions, value = [*dimensions, _measure(family)], np.stack([value, *parts], axis=-1)
     _check_sums(value, dimensions, path)
-    return Table(family, dimensions, value)
+    return Table(family, dimensions, value, *_told_bands(frame, path, family, cell, value))
+
+
+def _told_bands(frame: pl.DataFrame, path: Path, family: Family, cell: np.ndarray, value: np.ndarray):
+    """Least and most of every cell that at_least and at_most speak of, HIDDEN elsewhere; shape of value."""
+    least, most = (np.full(value.shape, HIDDEN, dtype=np.int64) for _ in range(2))
+    low, high = (_counts(frame, path, family, name, pl.col(name).is_not_null()) for name in ("at_least", "at_most"))
+    count = value[..., 0].ravel()[cell]
+    banded = (low != HIDDEN) | (high != HIDDEN)
+    if (banded & ((low == HIDDEN) | (high == HIDDEN) | (count == HIDDEN) | (low > high) | (high > count))).any():
+        raise P20wError(
+            f"{path.name}: at_least and at_most must be given together, beside a shown {family.count}; at_least must "
+            "be no more than at_most, and that no more than the count."
+        )
+    rows, low, high, count = cell[banded], low[banded], high[banded], count[banded]
+    for place, first, last in ((1, low, high), (2, count - high, count - low)):
+        at = np.unravel_index(rows, value.shape[:-1])
+        least[(*at, place)], most[(*at, place)] = first, last
+    return least, most
 
 
 def cell_frame(dimensions: list[Dimension], cells: np.ndarray | None = None) -> pl.DataFrame:
@@ -282,6 +382,39 @@ def _texts(said: object, at: str) -> tuple[str, ...]:
     return found
 
 
+def _bands(said: object, at: str, family: Family) -> tuple[Band, ...]:
+    """Bands that leave every numerator `interval` uncertain, inside each end and between them."""
+    if not family.numerator:
+        raise P20wError(f"{at} has bands but no numerator: bands are of shares.")
+    if not isinstance(said, list) or not said:
+        raise P20wError(f"{at}: bands must be a list with from and ends in each.")
+    found: list[Band] = []
+    for i, each in enumerate(said, 1):
+        where = f"{at}, band {i}"
+        _keys(each, where, {"from", "ends"}, set())
+        text = _text(each["ends"], f"{where}: ends")
+        if not re.fullmatch(r"0?\.\d{1,6}", text) or not 0 < Fraction(text) < Fraction(1, 2):
+            raise P20wError(f"{where}: ends must be a share above 0 and below 0.5, such as 0.05, not '{text}'.")
+        found.append(Band(_whole(each["from"], f"{where}: from"), Fraction(text)))
+        if i > 1 and found[-1].first <= found[-2].first:
+            raise P20wError(f"{where}: from must grow from band to band.")
+    family = replace(family, bands=tuple(found))
+    for i, band in enumerate(found):
+        last = found[i + 1].first if i + 1 < len(found) else LARGEST_COUNT
+        # Beyond this many counts all of them leave more room than the first few did.
+        count = np.arange(band.first, min(last, band.first + 4 * int(1 / band.ends)), dtype=np.int64)
+        low, high = family.ends(count)
+        for told, width in (("at the ends", low), ("between them", high - low - 2)):
+            if (width < family.interval).any():
+                first = int(np.argmax(width < family.interval))
+                raise P20wError(
+                    f"{at}, band {i + 1}: with a count of {count[first]} it leaves {width[first] + 1} numerators "
+                    f"{told}, fewer than {family.interval + 1} (interval {family.interval}). Let it begin at a larger "
+                    "count, or change ends."
+                )
+    return tuple(found)
+
+
 def _declared(said: object, at: str) -> Declared:
     _keys(said, at, {"column", "total"}, {"parents", "breakdowns"})
     column, total = _text(said["column"], f"{at}: column"), _text(said["total"], f"{at}: total")
@@ -319,15 +452,22 @@ def _read(path: Path, family: Family, with_status: bool) -> pl.DataFrame:
     wanted = [family.count]
     for each in family.dimensions:
         wanted += [each.column, *each.parents]
-    for name in wanted:
+    numbers = [family.numerator] if family.numerator else []
+    if family.numerator and with_status:
+        numbers += [COMPLEMENT, "at_least", "at_most"]
+    for name in [*wanted, *numbers]:
         if name not in there:
             raise P20wError(f"{path.name} has no column {name}. It has: {', '.join(sorted(there))}.")
     if with_status and "status" in there:
         wanted.append("status")
+
     # Codes repeat in many rows: as categories a table of millions of cells takes little room.
-    text = [pl.col(there[name]).cast(pl.String).str.strip_chars().replace("", None).alias(name) for name in wanted]
+    def text(name: str) -> pl.Expr:
+        return pl.col(there[name]).cast(pl.String).str.strip_chars().replace("", None).alias(name)
+
+    codes = [text(name).cast(pl.Categorical) for name in wanted[1:]]
     try:
-        frame = lazy.select(text[:1] + [each.cast(pl.Categorical) for each in text[1:]]).collect()
+        frame = lazy.select(text(wanted[0]), *codes, *map(text, numbers)).collect()
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError):
         raise P20wError(
             f"{path.name} could not be read as {path.suffix[1:].upper()} in UTF-8 with a header and columns of text or "
@@ -338,11 +478,11 @@ def _read(path: Path, family: Family, with_status: bool) -> pl.DataFrame:
     return frame
 
 
-def _counts(frame: pl.DataFrame, path: Path, family: Family, shown: pl.Expr) -> np.ndarray:
-    """Counts of the rows as int64, HIDDEN where a row is not `shown`."""
-    number = pl.col(family.count).cast(pl.Float64, strict=False)
+def _counts(frame: pl.DataFrame, path: Path, family: Family, column: str, shown: pl.Expr) -> np.ndarray:
+    """Numbers of one column of the rows as int64, HIDDEN where a row is not `shown`."""
+    number = pl.col(column).cast(pl.Float64, strict=False)
     read = frame.select(
-        text=pl.col(family.count).fill_null(""),
+        text=pl.col(column).fill_null(""),
         number=number.fill_nan(None),
         shown=shown,
     )
@@ -353,7 +493,7 @@ def _counts(frame: pl.DataFrame, path: Path, family: Family, shown: pl.Expr) -> 
         names = [each.column for each in family.dimensions]
         cell = ", ".join(f"{name} {frame[name][row] or ''}" for name in names)
         said = f"'{text}', which is not a whole number of 0 or more" if text else "empty"
-        raise P20wError(f"{path.name}: the column {family.count} of {cell} is {said}{_more(wrong.height)}.")
+        raise P20wError(f"{path.name}: the column {column} of {cell} is {said}{_more(wrong.height)}.")
     kept = read.select(pl.when(pl.col("shown")).then(pl.col("number")).otherwise(HIDDEN).cast(pl.Int64))
     return kept.to_series().to_numpy()
 
@@ -383,7 +523,7 @@ def _cells(frame: pl.DataFrame, path: Path, family: Family) -> tuple[list[Dimens
         if a == b:
             raise P20wError(f"{path.name}: {where} stands twice in the same words: every cell has one row.")
         # Only a value that is its own only-child parent may stand as value and again as parent, saying the same.
-        for told in {family.count, "status"} & set(frame.columns):
+        for told in {family.count, family.numerator, "status"} & set(frame.columns):
             one, other = frame[told][first], frame[told][second]
             if one != other:
                 raise P20wError(f"{path.name}: {where} stands twice, with {told} '{one or ''}' and '{other or ''}'.")

@@ -35,6 +35,7 @@ def moves_on_grids(
     index: np.ndarray,
     price: np.ndarray,
     room: np.ndarray,
+    room_up: np.ndarray | None,
     sides: list[Side],
     amount: np.ndarray,
     interval: int,
@@ -42,14 +43,14 @@ def moves_on_grids(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The cheapest move found per target: its price (inf: none) and the change of every cell of its grid.
 
-    index, price, room: shape (targets, places, places, ...). A newly hidden cell must change by `interval` at least
-    in the product that hides it. sums: how many products may be added up.
+    index, price, room (to fall), room_up (None: endless): shape (targets, places, places, ...). A newly hidden cell
+    must change by `interval` at least in the product that hides it. sums: how many products may be added up.
     """
     count = len(index)
     change = np.zeros(index.shape, dtype=np.int32)
     barred = _barred(sides, count)
     # One product that is enough by itself, if there is one.
-    cost, most = _costs(price, sides) + barred, _most(room, sides)
+    cost, most = _costs(price, sides) + barred, _most(room, room_up, sides)
     single = np.where(most >= _wide(amount, most), cost, np.float32(np.inf)).reshape(count, -1)
     choice = single.argmin(axis=1)
     best = single[np.arange(count), choice]
@@ -58,16 +59,20 @@ def moves_on_grids(
     # Several products together, for those whose single one hides something.
     rows = np.flatnonzero(best > 0)
     if sums > 1 and len(rows):
-        total, several = _several(price[rows], room[rows], _cut(sides, rows), amount[rows], interval, sums, best[rows])
+        up = None if room_up is None else room_up[rows]
+        total, several = _several(
+            price[rows], room[rows], up, _cut(sides, rows), amount[rows], interval, sums, best[rows]
+        )
         better = total < best[rows]
         best[rows[better]], change[rows[better]] = total[better], several[better]
     return best, change
 
 
-def _several(price, room, sides, amount, interval, sums, most_price):
+def _several(price, room, room_up, sides, amount, interval, sums, most_price):
     """Products added up, the one with the lowest price per person first. Gives up a target that costs `most_price`."""
     count = len(amount)
     price, room = price.copy(), room.copy()
+    room_up = None if room_up is None else room_up.copy()
     change = np.zeros(price.shape, dtype=np.int32)
     paid = np.zeros(count, dtype=np.float32)
     left = amount.astype(np.int32)
@@ -75,7 +80,8 @@ def _several(price, room, sides, amount, interval, sums, most_price):
     live = np.arange(count)
     for _ in range(sums):
         part = _cut(sides, live)
-        cost, most = _costs(price[live], part) + barred[live], _most(room[live], part)
+        up = None if room_up is None else room_up[live]
+        cost, most = _costs(price[live], part) + barred[live], _most(room[live], up, part)
         wanted = _wide(left[live], most)
         useful = np.minimum(most, wanted)
         # What is hidden for this product must change by the interval, even when less is left to do.
@@ -92,6 +98,8 @@ def _several(price, room, sides, amount, interval, sums, most_price):
         _add(delta, part, choice, step, _products(part))
         change[live] += delta
         room[live] += delta
+        if room_up is not None:
+            room_up[live] -= delta
         price[live] = np.where(delta != 0, np.float32(0), price[live])
         paid[live] = np.where(ok, paid[live] + cost, np.float32(np.inf))
         left[live] -= step
@@ -134,8 +142,14 @@ def _costs(price: np.ndarray, sides: list[Side]) -> np.ndarray:
     return price
 
 
-def _most(room: np.ndarray, sides: list[Side]) -> np.ndarray:
-    """By how much every product may be used: the least room of its falling cells."""
+def _most(room: np.ndarray, room_up: np.ndarray | None, sides: list[Side]) -> np.ndarray:
+    """By how much every product may be used: the least room of its falling cells, and of its rising ones."""
+    _, falling = _least_by_sign(room, sides)
+    return falling if room_up is None else np.minimum(falling, _least_by_sign(room_up, sides)[0])
+
+
+def _least_by_sign(room: np.ndarray, sides: list[Side]) -> tuple[np.ndarray, np.ndarray]:
+    """Per product the least `room` of the cells that rise in it, and of those that fall."""
     rising, falling = room, None  # least room of cells whose sign so far is +, and of those whose sign is -
     for k, side in enumerate(sides):
         plus, minus = [], []
@@ -152,7 +166,7 @@ def _most(room: np.ndarray, sides: list[Side]) -> np.ndarray:
             minus.append(b)
         rising = np.moveaxis(np.stack(plus, axis=1), 1, k + 1)
         falling = np.moveaxis(np.stack(minus, axis=1), 1, k + 1)
-    return falling
+    return rising, falling
 
 
 def _add(change: np.ndarray, sides: list[Side], choice: np.ndarray, amount: np.ndarray, shape: tuple) -> None:

@@ -64,8 +64,8 @@ class Parts:
 def rooms(problem: Problem, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """By how much each cell may rise and fall."""
     movable = problem.movable[cells]
-    up = np.where(movable, np.iinfo(np.int32).max, 0)
-    return up, np.where(movable, problem.value[cells] - problem.lower, 0)
+    up = np.where(movable, np.minimum(problem.most[cells] - problem.value[cells], np.iinfo(np.int32).max), 0)
+    return up, np.where(movable, problem.value[cells] - problem.least[cells], 0)
 
 
 def around(dimension: Dimension, weight: np.ndarray) -> list[np.ndarray]:
@@ -76,10 +76,7 @@ def around(dimension: Dimension, weight: np.ndarray) -> list[np.ndarray]:
     count = len(dimension.codes)
     if count <= ALL_CODES:
         return [np.arange(count)] * count
-    lists = [
-        sorted(dimension.member[a:b].tolist(), key=lambda code: (-weight[code], code))
-        for a, b in zip(dimension.start[:-1], dimension.start[1:], strict=True)
-    ]
+    lists = dimension.members_by_size(weight)
     inside: list[list[int]] = [[] for _ in range(count)]  # relations that a code is a member of
     sums_of: list[list[int]] = [[] for _ in range(count)]  # relations that a code is the parent of
     for relation, parent in enumerate(dimension.parent.tolist()):

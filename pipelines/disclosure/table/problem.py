@@ -19,7 +19,11 @@ from pipelines.errors import P20wError
 
 CELL_PRICE = 4.0  # what hiding any cell costs, whatever its count; in units of doublings of the count
 COARSE_PRICE = 0.5  # for each doubling of the values that a code sums: more people read it
-NEAR_EQUAL = 1.0  # prices this close are decided by the secret key
+# Prices this close are decided by the secret key. A wider draw was measured: it hides more, and a reader who runs the
+# program again on every table that could be the true one learns as much.
+NEAR_EQUAL = 1.0
+UNLIMITED = np.int64(1) << 60
+NO_WAY = "No way was found to protect this table. Nothing was written; report this with the family file."
 LARGEST_MINIMUM = 1_000_000  # amounts of moves are small whole numbers
 
 
@@ -61,16 +65,20 @@ def certificates(moves: list[tuple[np.ndarray, np.ndarray]], by: dict[int, int])
 class Problem:
     """One table under its rule, flat.
 
-    value: exact counts. primary: hidden whatever it costs. lower: least count that a reader thinks possible of a hidden
-    cell (1 where zeros are shown). movable: may be hidden at all. need: how far up a cell below n must be able to move.
-    price: float, above 0, what hiding it costs; independent of row order, drawn with the key.
+    value: exact counts. primary: hidden whatever it costs. least, most: what a reader thinks possible of a hidden cell
+    (least 1 where zeros are shown; a band's ends for numerators and complements; UNLIMITED). movable: may be hidden at
+    all. small: when hidden, must be able to rise to n and by the interval, which is `need`; every other hidden cell
+    must be uncertain by the interval. price: float, above 0, what hiding it costs; independent of row order, drawn with
+    the key.
     """
 
     table: Table
     value: np.ndarray
     primary: np.ndarray
-    lower: int
+    least: np.ndarray
+    most: np.ndarray
     movable: np.ndarray
+    small: np.ndarray
     need: np.ndarray
     price: np.ndarray
 
@@ -86,6 +94,11 @@ class Problem:
     def shape(self) -> tuple[int, ...]:
         return self.table.value.shape
 
+    def fits(self, cells: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+        """Per cell and amount, whether a reader thinks the changed number possible."""
+        changed = self.value[cells] + amounts
+        return (changed >= self.least[cells]) & (changed <= self.most[cells])
+
 
 def pose(table: Table, secret: bytes) -> Problem:
     """The problem that a complete table of exact counts poses. Raises P20wError for a minimum out of all proportion."""
@@ -99,13 +112,36 @@ def pose(table: Table, secret: bytes) -> Problem:
     n = family.minimum
     primary = (value >= 1) & (value < n)
     movable = value > 0 if family.zeros_shown else np.ones(len(value), dtype=bool)
+    small = value < n
+    least, most = np.full(len(value), int(family.zeros_shown)), np.full(len(value), UNLIMITED)
+    if family.numerator:
+        _shares(table, primary, small, movable, least, most)
     need = np.maximum(n - value, family.interval)
     # A hidden zero is priced as a cell at the minimum: it tells of nobody, but needs protection of its own.
     price = np.log2(np.where(value < n, n, value) + 1.0) + CELL_PRICE + NEAR_EQUAL * draw(table, secret)
     for axis, dimension in enumerate(table.dimensions):
         coarse = COARSE_PRICE * np.log2(parts(dimension))
         price = (price.reshape(table.value.shape) + _along(coarse, axis, table.value.ndim)).ravel()
-    return Problem(table, value, primary, int(family.zeros_shown), movable, need, price)
+    return Problem(table, value, primary, least, most, movable, small, need, price)
+
+
+def _shares(table: Table, primary, small, movable, least, most) -> None:
+    """In place, for numerators and complements: which are hidden in any case, and what a reader thinks possible.
+
+    Both are hidden where somebody is counted and one of them is below n, 0 included, and where the share is told as a
+    band. A band is only told beside a shown count; it is kept in any case, which proves more than is asked.
+    """
+    family = table.family
+    count, part, rest = (each.ravel() for each in np.moveaxis(table.value, -1, 0))
+    low, high = family.ends(count)
+    close = (count > 0) & ((np.minimum(part, rest) < family.minimum) | (part <= low) | (part >= high))
+    first, last = family.ranges(count, part)
+    banded = (low >= 0) & (count >= family.minimum)
+    for place, from_, to in ((1, first, last), (2, count - last, count - first)):
+        mine = np.arange(place, table.value.size, 3)
+        primary[mine], small[mine] = close, False
+        movable[mine] = (count > 0) | movable[mine - place]
+        least[mine], most[mine] = np.where(banded, from_, 0), np.where(banded, to, UNLIMITED)
 
 
 def parts(dimension: Dimension) -> np.ndarray:

@@ -19,6 +19,7 @@ import polars as pl
 
 from pipelines.disclosure.table.cubes import solve_by_cubes
 from pipelines.disclosure.table.family import (
+    COMPLEMENT,
     Table,
     check_suffix,
     read_counts,
@@ -27,6 +28,7 @@ from pipelines.disclosure.table.family import (
 )
 from pipelines.disclosure.table.problem import Certificates, Problem, pose
 from pipelines.disclosure.table.search import solve, solve_by_parts
+from pipelines.disclosure.table.shares import solve_shares
 from pipelines.disclosure.table.verify import verify
 from pipelines.errors import MissingFileError, P20wError
 
@@ -38,7 +40,10 @@ EVIDENCE_COLUMNS = ("certificate", "change")
 
 @dataclass(frozen=True)
 class Protected:
-    """What was done, in numbers. hidden = primaries + partners; certified: hidden cells below n, each with a move."""
+    """What was done, in numbers. hidden = primaries + partners; certified: hidden counts below n, each with a move.
+
+    With a numerator cells are counts, numerators and complements.
+    """
 
     cells: int
     primaries: int
@@ -50,7 +55,7 @@ class Protected:
     def as_text(self, out: Path) -> str:
         said = (
             f"{self.cells} cells, {self.primaries + self.partners} hidden: {self.primaries} for themselves, "
-            f"{self.partners} as partners. {self.certified} cells certified by {self.moves} moves, all verified. "
+            f"{self.partners} as partners. {self.certified} counts certified by {self.moves} moves, all verified. "
             f"Written to {out}."
         )
         if self.key_was_drawn:
@@ -121,6 +126,8 @@ def choose(problem: Problem) -> Certificates:
         none = np.zeros(0, dtype=np.int64)
         return Certificates(none, none, none, none, none)
     cells = int(problem.movable.sum())
+    if problem.table.family.numerator:
+        return solve_shares(problem)
     engine = solve if cells <= SMALL else solve_by_parts if cells <= MEDIUM else solve_by_cubes
     return engine(problem)
 
@@ -139,11 +146,38 @@ def read_key(path: Path) -> bytes:
 
 
 def protected_frame(table: Table, hidden: np.ndarray) -> pl.DataFrame:
-    """Every cell as its readers see it, in the order of the codes. hidden: per cell."""
+    """Every cell as its readers see it, in the order of the codes. hidden: per cell.
+
+    With a numerator a row has the count, its numerator and complement, each empty where hidden, and the ends of the
+    numerator's band where it has one: at_least, at_most, only beside a shown count.
+    """
+    family = table.family
+    if not family.numerator:
+        return _statuses(table, np.arange(table.value.size), table.value.ravel(), hidden)
+    count, part, rest = (each.ravel() for each in np.moveaxis(table.value, -1, 0))
+    shut, part_shut, rest_shut = np.moveaxis(hidden.reshape(-1, 3), -1, 0)
+    rows = Table(family, table.dimensions[:-1], table.value[..., 0])
+    frame = _statuses(rows, np.arange(len(count)), count, shut)
+    low, _ = family.ends(count)
+    least, most = family.ranges(count, part)
+    banded = part_shut & ~shut & (low >= 0)
+    columns = {
+        family.numerator: (part, ~part_shut),
+        COMPLEMENT: (rest, ~rest_shut),
+        "at_least": (least, banded),
+        "at_most": (most, banded),
+    }
+    return frame.with_columns(
+        pl.when(pl.Series(shown)).then(pl.Series(number)).otherwise(None).alias(name)
+        for name, (number, shown) in columns.items()
+    )
+
+
+def _statuses(table: Table, cells: np.ndarray, count: np.ndarray, hidden: np.ndarray) -> pl.DataFrame:
     shown = pl.Series(~hidden)
     return (
-        _coded(table, np.arange(table.value.size), parents=True)
-        .with_columns(pl.Series(table.family.count, table.value.ravel()), shown.alias("status"))
+        _coded(table, cells, parents=True)
+        .with_columns(pl.Series(table.family.count, count), shown.alias("status"))
         .with_columns(
             pl.when(pl.col("status")).then(pl.col(table.family.count)).alias(table.family.count),
             pl.when(pl.col("status")).then(pl.lit("shown")).otherwise(pl.lit("hidden")).alias("status"),

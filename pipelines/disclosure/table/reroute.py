@@ -92,7 +92,7 @@ def _around(cubes: Cubes, proof: Certificates, tried: np.ndarray) -> Certificate
         return proof  # each move was undone by its detour
     move, cell = key // count, key % count
     bad = np.zeros(count, dtype=bool)
-    bad[partner[move[problem.value[cell] + amount < problem.lower]]] = True
+    bad[partner[move[~problem.fits(cell, amount)]]] = True
     # Whoever the move certifies must still rise as far.
     sure = partner[proof.by] >= 0
     target, by = proof.certified[sure], proof.by[sure]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.disclosure.table.parts import Parts, rooms
-from pipelines.disclosure.table.problem import Certificates, Problem, certificates
+from pipelines.disclosure.table.problem import NO_WAY, Certificates, Problem, certificates
 from pipelines.disclosure.table.programs import Programs, relation_matrix, sums
 from pipelines.errors import P20wError
 
@@ -47,13 +47,13 @@ class Search:
             np.maximum.at(high, cells, amounts)
         owners = np.zeros(len(hidden), dtype=bool)
         owners[list(move)] = True
-        small = hidden & (problem.value < problem.minimum) & ~owners
-        narrow = hidden & (problem.value >= problem.minimum) & (high - low < problem.interval)
+        small = hidden & problem.small & ~owners
+        narrow = hidden & ~problem.small & (high - low < problem.interval)
         return np.flatnonzero(small | narrow).tolist()
 
     def needed(self, cell: int) -> int:
         problem = self.problem
-        return int(problem.need[cell]) if problem.value[cell] < problem.minimum else problem.interval
+        return int(problem.need[cell]) if problem.small[cell] else problem.interval
 
     # --- moves --------------------------------------------------------------------------------------------
 
@@ -75,14 +75,12 @@ class Search:
         own = int(unit[np.searchsorted(cells, cell)])
         scale = sign * (1 if own > 0 else -1) * -(-amount // abs(own))
         amounts = unit * scale
-        if (problem.value[cells] + amounts < problem.lower).any():
-            return None
-        return amounts
+        return amounts if problem.fits(cells, amounts).all() else None
 
     def find(self, cell: int, free: np.ndarray, price: np.ndarray):
         """The cheapest move for one cell: a remembered one within `free` (hidden cells), else by a program."""
         amount = self.needed(cell)
-        signs = (1,) if self.problem.value[cell] < self.problem.minimum else (1, -1)
+        signs = (1,) if self.problem.small[cell] else (1, -1)
         for number in self.by_cell.get(cell, ()):
             if free[self.pool_cells[number]].all():
                 for sign in signs:
@@ -187,9 +185,7 @@ def _solved(problem: Problem, programs: Programs | Parts, effort: int) -> Certif
         # A zero that was hidden found no move of its own: without hidden zeros the last resort is always there.
         move = search.complete({}, order, barred=problem.value == 0)
     if move is None:
-        raise P20wError(
-            "No way was found to protect this table. Nothing was written; report this with the family file."
-        )
+        raise P20wError(NO_WAY)
     move = search.improve(move, order, effort)
     owners = sorted(move)
     return certificates([move[owner] for owner in owners], {owner: i for i, owner in enumerate(owners)})

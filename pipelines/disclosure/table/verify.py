@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from pipelines.disclosure.table.family import Table, read_counts, read_family
+from pipelines.disclosure.table.family import COMPLEMENT, MEASURE, Table, read_counts, read_family
 
 MOVES_AT_ONCE = 40_000  # moves whose sums are checked in one statement, to bound memory
 
@@ -22,7 +22,7 @@ MOVES_AT_ONCE = 40_000  # moves whose sums are checked in one statement, to boun
 def verify(exact: Table, protected: pl.DataFrame, moves: pl.DataFrame, certified: pl.DataFrame) -> list[str]:
     """What is wrong, as sentences; nothing when every claim holds.
 
-    protected: the dimensions' columns, the count column and status, as protect writes them. moves: certificate, the
+    protected: the columns that protect writes. moves: certificate, the
     dimensions' columns, change. certified: the dimensions' columns, certificate. Counts stay out of the sentences.
     """
     with duckdb.connect(config={"threads": 1, "memory_limit": "700MB"}) as con:
@@ -32,6 +32,8 @@ def verify(exact: Table, protected: pl.DataFrame, moves: pl.DataFrame, certified
         found += _sums(con, exact)
         found += _certified(con, exact)
         found += _residuals(con, exact)
+        if exact.family.numerator:
+            found += _shares(con, exact)
         return found
 
 
@@ -40,7 +42,10 @@ def verify_files(table: Path, family: Path, protected: Path, evidence: Path) -> 
     exact = read_counts(table, read_family(family))
     read = pl.read_csv if protected.suffix == ".csv" else pl.read_parquet
     frame = read(protected, **({"infer_schema": False} if protected.suffix == ".csv" else {}))
-    frame = frame.with_columns(pl.col(exact.family.count).cast(pl.Int64, strict=False))
+    numbers = [exact.family.count]
+    if exact.family.numerator:
+        numbers += [exact.family.numerator, COMPLEMENT, "at_least", "at_most"]
+    frame = frame.with_columns(pl.col(numbers).cast(pl.Int64, strict=False))
     return verify(
         exact, frame, *(pl.read_parquet(evidence / f"{name}.parquet") for name in ("certificates", "certified"))
     )
@@ -68,6 +73,9 @@ def _load(con, exact: Table, protected: pl.DataFrame, moves: pl.DataFrame, certi
     number = " + ".join(f"code_{k}.id * {step[k]}" for k in range(len(shape)))
     joined = " ".join(f"LEFT JOIN code_{k} ON code_{k}.code = given.code_{k}" for k in range(len(shape)))
     codes = [pl.col(dimension.column).alias(f"code_{k}") for k, dimension in enumerate(exact.dimensions)]
+    if exact.family.numerator:
+        _load_bands(con, exact, protected, codes, number, joined)
+        protected = _long(exact, protected)
     for table, frame, columns in (
         ("published", protected, {exact.family.count: "count", "status": "status"}),
         ("move", moves, {"certificate": "move", "change": "amount"}),
@@ -79,6 +87,37 @@ def _load(con, exact: Table, protected: pl.DataFrame, moves: pl.DataFrame, certi
             f"CREATE TABLE {table} AS SELECT {number} AS cell, {', '.join(columns.values())} FROM given {joined}"
         )
         con.unregister("given")
+
+
+def _long(exact: Table, protected: pl.DataFrame) -> pl.DataFrame:
+    """One row per count, numerator and complement; the last two are hidden where they are empty."""
+    family, parts = exact.family, []
+    codes = [each.column for each in exact.dimensions[:-1]]
+    for measure in (family.count, family.numerator, COMPLEMENT):
+        shown = pl.col(measure).is_not_null()
+        status = (
+            pl.col("status")
+            if measure == family.count
+            else pl.when(shown).then(pl.lit("shown")).otherwise(pl.lit("hidden"))
+        )
+        parts.append(
+            protected.select(
+                *codes,
+                pl.lit(measure).alias(MEASURE),
+                status.cast(pl.String).alias("status"),
+                pl.col(measure).alias(family.count),
+            )
+        )
+    return pl.concat(parts)
+
+
+def _load_bands(con, exact: Table, protected: pl.DataFrame, codes: list, number: str, joined: str) -> None:
+    """Table band: the cell of the numerator of every row with a band, and the band's ends as they were written."""
+    rows = protected.filter(pl.col("at_least").is_not_null() | pl.col("at_most").is_not_null())
+    rows = rows.with_columns(pl.lit(exact.family.numerator).alias(MEASURE)).select(*codes, "at_least", "at_most")
+    con.register("given", rows.to_arrow())
+    con.execute(f"CREATE TABLE band AS SELECT {number} AS cell, at_least, at_most FROM given {joined}")
+    con.unregister("given")
 
 
 def _count(con, sql: str) -> int:
@@ -117,15 +156,84 @@ def _published(con, exact: Table) -> list[str]:
     if exact.family.zeros_shown:
         checks.append(
             (
-                _count(con, "FROM published JOIN exact USING (cell) WHERE status = 'hidden' AND value = 0"),
+                _count(
+                    con,
+                    "FROM published JOIN exact USING (cell) WHERE status = 'hidden' AND value = 0 AND "
+                    + _is_count(exact),
+                ),
                 "zeros are hidden although zeros are declared as shown.",
             )
         )
     return _told(checks)
 
 
+def _is_count(exact: Table) -> str:
+    """SQL that tells counts from numerators and complements."""
+    return "cell % 3 = 0" if exact.family.numerator else "true"
+
+
+def _shares(con, exact: Table) -> list[str]:
+    """Numerators and complements: which must be hidden, which bands must be told, and that moves stay inside them.
+
+    Three rows stand together: cell is the count, cell + 1 its numerator, cell + 2 the complement.
+    """
+    n = exact.family.minimum
+    con.execute("CREATE TEMP TABLE ends (first BIGINT, part BIGINT, whole BIGINT)")
+    for band in exact.family.bands:
+        con.execute("INSERT INTO ends VALUES (?, ?, ?)", [band.first, band.ends.numerator, band.ends.denominator])
+    con.execute(
+        """CREATE TEMP TABLE share AS
+           SELECT d.cell, d.value AS d, x.value AS x, d.value * part // whole AS a, pd.status AS shown_d,
+                  px.status AS shown_x, pc.status AS shown_c
+           FROM exact d JOIN exact x ON x.cell = d.cell + 1
+           JOIN published pd ON pd.cell = d.cell JOIN published px ON px.cell = d.cell + 1
+           JOIN published pc ON pc.cell = d.cell + 2
+           ASOF LEFT JOIN ends ON d.value >= ends.first
+           WHERE d.cell % 3 = 0"""
+    )
+    return _told(
+        [
+            (
+                _count(
+                    con,
+                    f"""FROM share WHERE d > 0 AND (shown_x = 'shown' OR shown_c = 'shown')
+                        AND (x < {n} OR d - x < {n} OR x <= a OR d - x <= a)""",
+                ),
+                f"numerators or complements are shown although one is under {n} or the share has a band.",
+            ),
+            (
+                _count(
+                    con,
+                    """FROM share LEFT JOIN band ON band.cell = share.cell + 1
+                       WHERE CASE WHEN shown_d = 'hidden' OR shown_x = 'shown' OR a IS NULL
+                             THEN at_least IS NOT NULL OR at_most IS NOT NULL
+                             WHEN x <= a THEN (at_least, at_most) IS DISTINCT FROM (0, a)
+                             WHEN d - x <= a THEN (at_least, at_most) IS DISTINCT FROM (d - a, d)
+                             ELSE (at_least, at_most) IS DISTINCT FROM (a + 1, d - a - 1) END""",
+                ),
+                "bands are not those that the family declares.",
+            ),
+            (
+                _count(
+                    con,
+                    """FROM (SELECT cell, value + amount AS now, move FROM move JOIN exact USING (cell)) m
+                       JOIN band USING (cell) WHERE now NOT BETWEEN at_least AND at_most""",
+                )
+                + _count(
+                    con,
+                    """FROM (SELECT cell, value + amount AS now, move FROM move JOIN exact USING (cell)) m
+                       JOIN band ON band.cell + 1 = m.cell JOIN exact d ON d.cell + 2 = m.cell
+                       WHERE now NOT BETWEEN d.value - at_most AND d.value - at_least""",
+                ),
+                "cells would leave their band in a move.",
+            ),
+        ]
+    )
+
+
 def _moves(con, exact: Table) -> list[str]:
     lower = int(exact.family.zeros_shown)
+    least = f"CASE WHEN {_is_count(exact)} THEN {lower} ELSE 0 END"
     return _told(
         [
             (_count(con, "FROM move WHERE cell IS NULL OR amount IS NULL"), "rows of moves name no cell."),
@@ -138,7 +246,7 @@ def _moves(con, exact: Table) -> list[str]:
                 "cells of moves are not hidden.",
             ),
             (
-                _count(con, f"FROM move JOIN exact USING (cell) WHERE value + amount < {lower}"),
+                _count(con, f"FROM move JOIN exact USING (cell) WHERE value + amount < {least}"),
                 f"cells would fall below {lower} in a move.",
             ),
         ]
@@ -171,7 +279,7 @@ def _certified(con, exact: Table) -> list[str]:
                 _count(
                     con,
                     f"""SELECT cell FROM published JOIN exact USING (cell)
-                        WHERE status = 'hidden' AND value < {n} AND cell NOT IN (
+                        WHERE status = 'hidden' AND value < {n} AND {_is_count(exact)} AND cell NOT IN (
                           SELECT cell FROM certified JOIN move USING (move, cell) JOIN exact USING (cell)
                           WHERE value + amount >= {n} AND amount >= {width})""",
                 ),
@@ -183,7 +291,8 @@ def _certified(con, exact: Table) -> list[str]:
                     f"""SELECT cell FROM published JOIN exact USING (cell)
                         LEFT JOIN (SELECT cell, greatest(max(amount), 0) - least(min(amount), 0) AS reach
                                    FROM move GROUP BY cell) USING (cell)
-                        WHERE status = 'hidden' AND value >= {n} AND coalesce(reach, 0) < {width}""",
+                        WHERE status = 'hidden' AND NOT (value < {n} AND {_is_count(exact)})
+                        AND coalesce(reach, 0) < {width}""",
                 ),
                 f"other hidden cells are not shown by any move to be uncertain by {width} or more.",
             ),

@@ -65,9 +65,14 @@ def _combination(system: System, rows: np.ndarray, columns: np.ndarray, column: 
 def _bound(system: System, column: int, value: int, side: int) -> str:
     """Why a cell is at least (side 1) or at most (side -1) a value."""
     words = "at least" if side > 0 else "at most"
-    floor = f"every hidden cell being {system.least} or more"
-    if side > 0 and value <= system.least:
-        return f"at least {system.least}, like every hidden cell"
+    floor = f"every hidden cell being {system.least.min()} or more"
+    if system.table.family.numerator:
+        floor = "no hidden cell being less than its band says, or than 0"
+    if side > 0 and value <= system.least[column]:
+        like = "as its band says" if value > 1 else "like every hidden cell"
+        return f"at least {system.least[column]}, {like}"
+    if side < 0 and value >= system.most[column]:
+        return f"at most {system.most[column]}, as its band says"
     found, reached = {}, None
     for size in NEAR:
         rows, columns = neighborhood(system.matrix, system.by_column, column, size)
@@ -76,7 +81,7 @@ def _bound(system: System, column: int, value: int, side: int) -> str:
             cost,
             A_eq=system.matrix[rows][:, columns].astype(float),
             b_eq=system.right[rows].astype(float),
-            bounds=(system.least, None),
+            bounds=np.column_stack([system.least[columns], np.full(len(columns), np.inf)]),
             method="highs",
         )
         if outcome.status == 0:
@@ -101,11 +106,11 @@ def _reached(system: System, found: dict[int, Fraction], column: int, side: int)
     left = _left(system, found)
     left[column] = left.get(column, Fraction(0)) - 1
     bound = sum((y * int(system.right[row]) for row, y in found.items()), Fraction(0))
-    for y in left.values():
+    for c, y in left.items():
         # The combination is x + sum of y * other; the rest may only push the bound the safe way.
         if (y > 0) if side > 0 else (y < 0):
             return None
-        bound -= y * system.least
+        bound -= y * int(system.least[c])
     return bound
 
 

@@ -24,7 +24,7 @@ CONTRADICTION = "The published numbers contradict each other: no table of whole 
 
 @dataclass(frozen=True)
 class System:
-    """matrix @ x = right, x whole, x >= least.
+    """matrix @ x = right, x whole, least <= x <= most (per column, NO_LIMIT where nothing is told).
 
     One column per hidden cell (`cell`: its flat index in the table), one row per sum with a hidden cell: +1 for a
     hidden part, -1 for a hidden total, and `right` is what the shown cells leave. matrix: int64 CSR; by_column: the
@@ -32,7 +32,8 @@ class System:
     """
 
     table: Table
-    least: int
+    least: np.ndarray
+    most: np.ndarray
     cell: np.ndarray
     matrix: sparse.csr_matrix
     by_column: sparse.csc_matrix
@@ -96,8 +97,18 @@ def build(table: Table) -> System:
         (np.concatenate(signs), (row, np.concatenate(columns))), shape=(len(key), len(hidden)), dtype=np.int64
     )
     matrix.sort_indices()
-    least = 1 if table.family.zeros_shown else 0
-    return System(table, least, hidden, matrix, matrix.tocsc(), right, key, np.array(bases[:-1], dtype=np.int64))
+    least, most = np.full(len(hidden), int(table.family.zeros_shown)), np.full(len(hidden), NO_LIMIT)
+    if table.least is not None:
+        # Zeros that are shown are counts: a hidden numerator or complement may be 0. Its band may say more.
+        told = table.least.ravel()[hidden]
+        least = np.where(told != HIDDEN, told, np.where(is_count(table, hidden), least, 0))
+        most = np.where(told != HIDDEN, table.most.ravel()[hidden], most)
+    return System(table, least, most, hidden, matrix, matrix.tocsc(), right, key, np.array(bases[:-1], dtype=np.int64))
+
+
+def is_count(table: Table, cell: np.ndarray) -> np.ndarray:
+    """Per flat cell, whether it is a count and no numerator or complement."""
+    return cell % 3 == 0 if table.family.numerator else np.ones(len(cell), dtype=bool)
 
 
 def propagate(

@@ -53,6 +53,7 @@ class Block:
         self.proven_high = np.zeros(len(low), dtype=bool)
         self.until, self.programs = until, 0
         self.columns = np.arange(len(low))  # of a part: where its cells stand in the block it is a part of
+        self.counts = np.ones(len(low), dtype=bool)  # which cells are counts, no numerators or complements
 
     def open_low(self) -> np.ndarray:
         """Per cell, whether its lower bound is not yet seen in a table."""
@@ -247,6 +248,7 @@ class Block:
         right = self.right[rows] - matrix @ self.table + inside @ self.table[columns]
         part = Block(inside, right, self.low[columns], self.high[columns], self.until)
         part.columns, part.table, part.endless = columns, self.table[columns], self.endless[columns]
+        part.counts = self.counts[columns]
         part.least, part.most = self.least[columns], self.most[columns]
         return part
 

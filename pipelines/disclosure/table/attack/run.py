@@ -18,7 +18,15 @@ import numpy as np
 import polars as pl
 
 from pipelines.disclosure.table.attack.arithmetic import explain_cell, explain_residual
-from pipelines.disclosure.table.attack.equations import NO_LIMIT, System, blocks, build, neighborhood, propagate
+from pipelines.disclosure.table.attack.equations import (
+    NO_LIMIT,
+    System,
+    blocks,
+    build,
+    is_count,
+    neighborhood,
+    propagate,
+)
 from pipelines.disclosure.table.attack.intervals import Block
 from pipelines.disclosure.table.attack.rank import prove, suspects
 from pipelines.disclosure.table.family import (
@@ -113,7 +121,8 @@ def attack_table(table: Table, seconds: float = SECONDS) -> Attack:
     found.run()
     low, high, n = found.low, found.high, table.family.minimum
     width = table.family.interval
-    exact, below, narrow = low == high, high < n, high - low < width
+    # Of a numerator or complement it may be known that it is small: that is what a band says.
+    exact, below, narrow = low == high, (high < n) & found.is_count, high - low < width
     finding = exact | below | (narrow & (low < n))
     residual_rows = _residuals(system, n)
     order = np.concatenate([np.flatnonzero(each) for each in (exact, below & ~exact, finding & ~exact & ~below)])[
@@ -164,8 +173,8 @@ class _Search:
     def __post_init__(self) -> None:
         family = self.system.table.family
         self.n, self.width = family.minimum, family.interval
-        self.low = np.full(len(self.system.cell), self.system.least, dtype=np.int64)
-        self.high = np.full(len(self.low), NO_LIMIT)
+        self.low, self.high = self.system.least.copy(), self.system.most.copy()
+        self.is_count = is_count(self.system.table, self.system.cell)
         self.method = np.full(len(self.low), BOUNDS, dtype=np.int8)
         self.is_open = np.ones(len(self.low), dtype=bool)
         self.is_small = self.system.table.value.size <= EXACT_CELLS
@@ -208,6 +217,7 @@ class _Search:
         rows = np.flatnonzero(np.diff(columns.indptr))
         block = Block(columns[rows], right[rows], self.low[at], self.high[at], self.until)
         rng = np.random.default_rng(len(part))
+        block.counts = self.is_count[at]
         is_whole = len(part) <= LARGEST_BLOCK
         if is_whole:
             block.find_endless()
@@ -239,7 +249,7 @@ class _Search:
         asked = np.where(block.low >= self.n, 1, self.width)
         seen = block.most - block.least
         spread = (seen < asked) & (block.high - block.low >= asked)
-        small = (block.most < self.n) & (block.high >= self.n)
+        small = (block.most < self.n) & (block.high >= self.n) & block.counts
         # Narrow, and seen only at n or more: a finding unless it is surely that.
         narrow = (block.high - block.low < asked) & (block.low < self.n) & (block.least >= self.n)
         return block.open_low() & (spread | narrow), block.open_high() & (spread | small)

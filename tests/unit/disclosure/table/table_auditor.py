@@ -5,7 +5,7 @@ The reader lists every table of whole numbers that has the published sums, one b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,8 @@ Cell = tuple[str, ...]
 class Small:
     """A table in the words of its files. sums: per dimension, (total, parts); up: per dimension and code its parents.
 
-    count: every cell, totals included. hidden: cells not published.
+    count: every cell, totals included. hidden: cells not published. told: least and most of hidden cells that are
+    published in their place.
     """
 
     names: list[str]
@@ -33,6 +34,7 @@ class Small:
     minimum: int
     zeros_shown: bool
     interval: int
+    told: dict[Cell, tuple[int, int]] = field(default_factory=dict)
 
     def family_text(self) -> str:
         """family.yml"""
@@ -102,14 +104,14 @@ class Small:
                 found.append((left, right))
         return found
 
-    def intervals(self, limit: int) -> dict[Cell, tuple[int, int]] | None:
-        """Least and greatest value of every hidden cell over all tables, or None where there are more than `limit`."""
-        least = 1 if self.zeros_shown else 0
-        most = max(self.count.values())
+    def tables(self, limit: int) -> list[dict[Cell, int]] | None:
+        """The hidden cells of every table with the published sums, or None where there are more than `limit`."""
+        floor, top = 1 if self.zeros_shown else 0, max(self.count.values())
+        least = {cell: self.told.get(cell, (floor, top))[0] for cell in self.hidden}
+        most = {cell: self.told.get(cell, (floor, top))[1] for cell in self.hidden}
         equations = self.equations()
         of = {cell: [i for i, (left, _) in enumerate(equations) if cell in left] for cell in self.hidden}
-        seen: dict[Cell, tuple[int, int]] = {}
-        found = 0
+        found: list[dict[Cell, int]] = []
         value: dict[Cell, int] = {}
         steps = 0
 
@@ -117,9 +119,9 @@ class Small:
             for i in of[cell]:
                 left, right = equations[i]
                 rest = right - sum(sign * value[c] for c, sign in left.items() if c in value)
-                open_ = [sign for c, sign in left.items() if c not in value]
-                low = sum(least if sign > 0 else -most for sign in open_)
-                high = sum(most if sign > 0 else -least for sign in open_)
+                open_ = [(c, sign) for c, sign in left.items() if c not in value]
+                low = sum(least[c] if sign > 0 else -most[c] for c, sign in open_)
+                high = sum(most[c] if sign > 0 else -least[c] for c, sign in open_)
                 if not low <= rest <= high:
                     return False
             return True
@@ -127,13 +129,13 @@ class Small:
         def choices() -> tuple[Cell, range]:
             best = None
             for cell in self.hidden - value.keys():
-                low, high = least, most
+                low, high = least[cell], most[cell]
                 for i in of[cell]:
                     left, right = equations[i]
                     rest = right - sum(sign * value[c] for c, sign in left.items() if c in value)
-                    open_ = [sign for c, sign in left.items() if c not in value and c != cell]
-                    down = rest - sum(most if sign > 0 else -least for sign in open_)
-                    up = rest - sum(least if sign > 0 else -most for sign in open_)
+                    open_ = [(c, sign) for c, sign in left.items() if c not in value and c != cell]
+                    down = rest - sum(most[c] if sign > 0 else -least[c] for c, sign in open_)
+                    up = rest - sum(least[c] if sign > 0 else -most[c] for c, sign in open_)
                     low, high = (max(low, down), min(high, up)) if left[cell] > 0 else (max(low, -up), min(high, -down))
                 if best is None or high - low < len(best[1]) - 1:
                     best = cell, range(low, high + 1)
@@ -142,16 +144,13 @@ class Small:
             return best
 
         def go() -> bool:
-            nonlocal found, steps
+            nonlocal steps
             steps += 1
             if steps > 40 * limit:
                 return False
             if len(value) == len(self.hidden):
-                found += 1
-                for cell, number in value.items():
-                    low, high = seen.get(cell, (number, number))
-                    seen[cell] = min(low, number), max(high, number)
-                return found <= limit
+                found.append(dict(value))
+                return len(found) <= limit
             cell, numbers = choices()
             for number in numbers:
                 value[cell] = number
@@ -161,7 +160,15 @@ class Small:
             value.pop(cell, None)
             return True
 
-        return seen if go() else None
+        return found if go() else None
+
+    def intervals(self, limit: int) -> dict[Cell, tuple[int, int]] | None:
+        """Least and greatest value of every hidden cell over all tables, or None where there are more than `limit`."""
+        found = self.tables(limit)
+        if found is None:
+            return None
+        every = {cell: [table[cell] for table in found] for cell in self.hidden}
+        return {cell: (min(numbers), max(numbers)) for cell, numbers in every.items() if numbers}
 
     def determined(self) -> set[Cell]:
         """Hidden cells that the sums fix, by elimination in fractions: no bounds, no whole numbers."""
@@ -247,7 +254,7 @@ def small_table(rng: np.random.Generator, cells: int = 60, unknowns: int = 14) -
     """A random table of at most `cells` cells, about `unknowns` of them hidden, small counts and others by chance."""
     while True:
         kinds = [str(rng.choice(["flat", "nested", "linked", "breakdowns"])) for _ in range(int(rng.integers(1, 4)))]
-        small = _table([(kind, int(rng.integers(3 if kind != "flat" else 2, 6))) for kind in kinds], rng)
+        small = random_table([(kind, int(rng.integers(3 if kind != "flat" else 2, 6))) for kind in kinds], rng)
         if len(small.count) <= cells:
             break
     open_ = small.may_be_hidden()
@@ -258,7 +265,7 @@ def small_table(rng: np.random.Generator, cells: int = 60, unknowns: int = 14) -
 
 def hard_table(rng: np.random.Generator) -> Small:
     """A random table whose hidden cells are tied by many sums at once: most finest cells hidden, few totals."""
-    small = _table(HARD[int(rng.integers(len(HARD)))], rng)
+    small = random_table(HARD[int(rng.integers(len(HARD)))], rng)
     coarse = [{total for total, _ in sums} for sums in small.sums]
     finest, totals = rng.choice([0.5, 0.8, 1.0]), rng.choice([0.0, 0.1, 0.4])
     for cell in small.may_be_hidden():
@@ -268,7 +275,7 @@ def hard_table(rng: np.random.Generator) -> Small:
     return small
 
 
-def _table(kinds, rng: np.random.Generator) -> Small:
+def random_table(kinds, rng: np.random.Generator) -> Small:
     """A table with dimensions of these kinds and sizes, nothing hidden."""
     names = ["a", "b", "c"][: len(kinds)]
     made = [dimension(kind, name, size, rng) for (kind, size), name in zip(kinds, names, strict=True)]

@@ -123,7 +123,7 @@ def single_sums_are_not_enough(small: Small, truth: dict, folder) -> bool:
     """Whether bounds from one sum after the other are wider than the true intervals."""
     table, family = small.write(folder)
     system = build(read_protected(table, read_family(family)))
-    low, high = np.full(len(system.cell), system.least, dtype=np.int64), np.full(len(system.cell), NO_LIMIT)
+    low, high = system.least.copy(), np.full(len(system.cell), NO_LIMIT)
     propagate(system.matrix, system.by_column, system.right, low, high)
     return sum(high - low) > sum(high - low for low, high in truth.values())
 
@@ -187,7 +187,7 @@ def test_elimination_over_a_prime_finds_the_cells_that_fractions_find(tmp_path):
             suspect = rank.suspects(system.matrix, np.random.default_rng(3))
             assert truth <= {names[c] for c in suspect}
             # The value is told apart by bounds that do not begin at 0.
-            low, high = np.full(len(names), system.least), np.full(len(names), 50)
+            low, high = system.least.copy(), np.full(len(names), 50)
             assert rank.prove(system, suspect, low, high) == len(truth)
             assert {names[c]: low[c] for c in np.flatnonzero(low == high)} == fixed
             found += len(truth)

@@ -202,6 +202,11 @@ def plain(folder: Path, rows: list[str] | None = None, **said) -> tuple[Path, Pa
     return folder / "plain.csv", folder / "plain.yml"
 
 
+ONE_SMALL = [
+    f"S{school},D{school % 2},{grade},{3 if school == grade == 0 else 30}" for school in range(6) for grade in range(3)
+]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_rows_in_any_order_give_the_same_bytes_under_one_key(suffix, tmp_path, key_file):
     table, family = plain(tmp_path)
@@ -213,12 +218,7 @@ def test_rows_in_any_order_give_the_same_bytes_under_one_key(suffix, tmp_path, k
 
 
 def test_another_key_chooses_other_partners_among_near_equals(tmp_path, key_file):
-    rows = [
-        f"S{school},D{school % 2},{grade},{3 if school == grade == 0 else 30}"
-        for school in range(6)
-        for grade in range(3)
-    ]  # noqa: E501
-    table, family = plain(tmp_path, rows)
+    table, family = plain(tmp_path, ONE_SMALL)
     outputs = set()
     for key in ("0a", "0b", "0c", "0d"):
         key_file.write_text(key * 32)
@@ -242,12 +242,7 @@ def test_the_output_has_every_cell_its_parents_and_no_count_where_hidden(tmp_pat
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_one_small_count_among_large_ones_costs_three_partners_and_no_total(engine, tmp_path):
-    rows = [
-        f"S{school},D{school % 2},{grade},{3 if school == grade == 0 else 30}"
-        for school in range(6)
-        for grade in range(3)
-    ]  # noqa: E501
-    table, family = plain(tmp_path, rows)
+    table, family = plain(tmp_path, ONE_SMALL)
     problem = pose(read_counts(table, read_family(family)), b"key")
     hidden = ENGINES[engine](problem).touched(len(problem.value)).reshape(problem.shape)
     assert hidden.sum() == 4 and not hidden[:3].any() and not hidden[:, 0].any()
