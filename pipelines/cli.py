@@ -28,6 +28,8 @@ steward_app = typer.Typer(
     no_args_is_help=True, help="The identity steward: who is the same person, where the evidence does not say."
 )
 app.add_typer(steward_app, name="steward")
+extract_app = typer.Typer(no_args_is_help=True, help="Extracts for research: whether their rows tell who somebody is.")
+app.add_typer(extract_app, name="extract")
 
 
 @app.command()
@@ -256,6 +258,24 @@ def attack(
     attacked = attack_release(folder, read_rules(folder), beside, seconds)
     typer.echo(attacked.as_text())
     raise typer.Exit(1 if fail_on_finding and attacked.findings else 0)
+
+
+@extract_app.command("check")
+def extract_check(
+    table: Annotated[Path, typer.Argument(help="The extract: a CSV or Parquet file, one row a person and moment.")],
+    declare: Annotated[Path, typer.Option(help="YAML: which column is what, k and l; see the README.")],
+    out: Annotated[Path, typer.Option(help="The CSV or Parquet file of findings; it names people: restricted.")],
+    earlier: Annotated[
+        Path | None, typer.Option(help="Folder of extracts handed over before, each with its YAML beside it.")
+    ] = None,
+) -> None:
+    """Check an extract person by person over all of its years. Exits 1 when it must not be handed over as it is."""
+    from pipelines.disclosure.extract import check_file
+
+    outputs = settings().seeds / "registers" / "research_output.csv"
+    report = check_file(table, declare, earlier, out, outputs, date.today())
+    typer.echo(report.as_text())
+    raise typer.Exit(1 if report.has_finding else 0)
 
 
 @app.command()

@@ -1,13 +1,15 @@
-{#- The exact median of whole numbers: engines name it differently. -#}
-{% macro median_amount(column) -%}
-    {{ return(adapter.dispatch('median_amount')(column)) }}
+{#-
+  A median that is nobody's own amount: the mean of the people in the middle, at least as many as policy median_pool says
+  (one more where that leaves the middle even), rounded half up to policy median_rounding dollars. Of an odd number of
+  people the median itself is one person's earnings (rounding alone tells them within half a step).
+
+  is_in_the_middle: whether the person at a position, counted from 1 in order of amount, is one of them.
+  rounded_mean:     of whole numbers, in whole numbers, so that no half is lost.
+-#}
+{% macro is_in_the_middle(position, people, pool) -%}
+    abs(2 * {{ position }} - ({{ people }} + 1)) <= {{ pool }}
 {%- endmacro %}
 
-{% macro default__median_amount(column) -%} median({{ column }}) {%- endmacro %}
-
-{% macro spark__median_amount(column) -%} percentile({{ column }}, 0.5) {%- endmacro %}
-
-{#- A median rounded half up to a policy step of dollars. -#}
-{% macro rounded_median(column, step) -%}
-    cast(floor(({{ median_amount(column) }} + {{ step }} / 2.0) / {{ step }}) * {{ step }} as bigint)
+{% macro rounded_mean(column, step) -%}
+    cast(floor((2 * sum({{ column }}) + {{ step }} * count(*)) / (2 * {{ step }} * count(*))) * {{ step }} as bigint)
 {%- endmacro %}

@@ -40,6 +40,8 @@ def official_indicator() -> dg.MaterializeResult:
 
 @dg.asset(key=CANDIDATE, deps=MARTS, group_name="release", description="The marts of tonight, as files with one order.")
 def candidate() -> dg.MaterializeResult:
+    from pipelines.disclosure.loss import write_perturbed_loss
+    from pipelines.disclosure.told_once import check_told_once
     from pipelines.release.candidate import build_candidate
 
     with step("candidate") as settings:
@@ -47,6 +49,8 @@ def candidate() -> dg.MaterializeResult:
         if reason is not None:
             return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
         built = build_candidate(settings, planner.current_build(settings))
+        check_told_once(settings, planner.current_build(settings), built.id)
+        write_perturbed_loss(settings, planner.current_build(settings))
     return dg.MaterializeResult(metadata={"candidate": built.id})
 
 

@@ -1,7 +1,8 @@
 """Which official families belong together, by what the register of indicators declares.
 
 What belongs here: reading `nested_in` and `numerator_overlaps` of seeds/registers/indicator.csv as links between
-families. What does not: what a link protects (declare, suppress, detect) and what follows for a release (release).
+families, and the name of the column that tells who counts whom again. What does not: what a link protects (declare,
+suppress, detect, one_way) and what follows for a release (release).
 Only the standard library is imported, so that whoever decides on families can ask without loading the rest.
 """
 
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Mapping
 
 NESTING = "nested_in"
 OVERLAP = "numerator_overlaps"
+# Of a perturbed family: the official indicators whose people it counts again, some or all of them (one_way).
+COUNTS_PEOPLE_OF = "counts_people_of"
 
 
 def codes(row: Mapping[str, str | None], column: str) -> list[str]:

@@ -27,7 +27,9 @@ class Policy:
     zero_rule: str
     minimum_employers: int
     top_employer_share: float
+    employer_estimate_margin: float
     median_rounding: int
+    median_pool: int
     repair_rounds: int
     state_cost: int
     lea_cost: int
@@ -42,7 +44,9 @@ RANGES = {
     "interval_width": (2, 100),
     "minimum_employers": (2, 100),
     "top_employer_share": (0.0, 1.0),
+    "employer_estimate_margin": (0.0, 1.0),
     "median_rounding": (1, 100_000),
+    "median_pool": (1, 9),
     "repair_rounds": (1, 1000),
     "state_cost": (0, 60),
     "lea_cost": (0, 60),

@@ -139,7 +139,8 @@ def _require_pairs(con: duckdb.DuckDBPyConnection) -> int:
 def _basis(settings: Settings, policy: IdentityPolicy, day: date) -> str:
     """Digest of all but the records that the partition follows from: policy in force, model version and code."""
     model = load_model(settings.seeds / "policy" / "link_model.csv", day)
-    digest = hashlib.sha256(f"{policy} {model.version}".encode())
+    # Hashes that the database computes are kept from night to night.
+    digest = hashlib.sha256(f"{policy} {model.version} {duckdb.__version__}".encode())
     files = [settings.seeds / "policy" / name for name in ("link_model.csv", "score_key.csv", "match_tier.csv")]
     for path in [*files, *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.read_bytes())

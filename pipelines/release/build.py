@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from pipelines.disclosure.one_way import load_one_way, withhold
 from pipelines.release.candidate import LONG_MART, export, indicator_codes, quoted, table_digest
 from pipelines.release.gate import FamilyDecision, GateDecision, linked
 from pipelines.release.revision import Revision, withdrawn_share
@@ -99,6 +100,11 @@ def assemble(
         like = fresh if fresh is not None else old
         table = pl.concat([like.clear(), *parts])
         tables[mart] = table.sort(table.columns, nulls_last=True)
+    # Official rows of this release may be held or frozen: what tonight's would let be told, these may hide.
+    told = withhold(tables, load_one_way(settings.seeds))
+    for mart, table in told.items():
+        if table is not tables[mart]:
+            tables[mart] = table.sort(table.columns, nulls_last=True)
     return Assembled(tables, origins)
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.disclosure.linked import NESTING, linked_families
+from pipelines.disclosure.told_once import CHECK_ID as TOLD_ONCE
 from pipelines.errors import MissingFileError
 from pipelines.quality import check_result
 from pipelines.quality.dbt_results import PHASES
@@ -237,7 +238,7 @@ def absent_evidence(checks: pl.DataFrame, candidate_id: str) -> list[Reason]:
                 Reason("evidence_absent", f"dbt_{phase}", message=f"No results of the {phase} models and their tests.")
             )
     for layer in ("intake", "disclosure"):
-        if checks.filter((pl.col("layer") == layer) & (pl.col("check_id") != ATTACK)).is_empty():
+        if checks.filter((pl.col("layer") == layer) & ~pl.col("check_id").is_in([ATTACK, TOLD_ONCE])).is_empty():
             reasons.append(Reason("evidence_absent", layer, message=f"No result of {layer} is recorded."))
     attacked = checks.filter((pl.col("check_id") == ATTACK) & (pl.col("input_fingerprint") == candidate_id))
     if attacked.is_empty():
@@ -245,6 +246,9 @@ def absent_evidence(checks: pl.DataFrame, candidate_id: str) -> list[Reason]:
     expectations = checks.filter((pl.col("layer") == "expectation") & (pl.col("input_fingerprint") == candidate_id))
     if expectations.is_empty():
         reasons.append(Reason("evidence_absent", "expectation", message="No expectation was tried on this candidate."))
+    if checks.filter((pl.col("check_id") == TOLD_ONCE) & (pl.col("input_fingerprint") == candidate_id)).is_empty():
+        message = "Nobody looked whether this candidate tells people whom an official table hides."
+        reasons.append(Reason("evidence_absent", TOLD_ONCE, message=message))
     return reasons
 
 

@@ -62,7 +62,8 @@ def release_pages(settings: Settings, build_id: str, release_dir: Path, gate: di
     site = release_dir / "site"
     build_site(settings, release_dir / "data", site, gate)
     stamp = {"release_id": described["release_id"], "data_as_of": described["data_as_of"]}
-    build_quality(settings, build_id, site / "quality.html", "public", gate, date.today(), **stamp)
+    told = {**stamp, "data": release_dir / "data"}
+    build_quality(settings, build_id, site / "quality.html", "public", gate, date.today(), **told)
     inventory_page(settings, release_dir / "collection_inventory.csv", site / "inventory.html", **stamp)
 
 

@@ -102,14 +102,17 @@ def build_quality(
     today: date,
     release_id: str,
     data_as_of: str,
+    data: Path | None = None,
 ) -> None:
     """Write the report of one build as a page. `gate`: the decision in its public form, as `GateDecision.public`.
 
+    data: folder of the tables that the public edition may tell of, those of its release; without it the candidate's.
     Errors: ValueError for an edition that is none of `EDITIONS`.
     """
     if edition not in EDITIONS:
         raise ValueError(f"The quality report has the editions {', '.join(EDITIONS)}, not {edition!r}.")
     restricted = edition == "restricted"
+    data = data or settings.candidate / "data"
     titles = Titles(settings, settings.candidate / "data")
     status = calendar.status(settings, today)
     checks = check_result.read(settings, build_id)
@@ -125,6 +128,7 @@ def build_quality(
             "linkage_effect": linkage_effect(settings, titles),
             "effect_summary": effect_summary(settings, titles),
             "losses": losses(settings, titles, build_id),
+            "perturbed_losses": perturbed_losses(settings, titles, build_id),
             "balance": ledger.ledger_balances(settings),
         }
     write(
@@ -142,8 +146,8 @@ def build_quality(
         news=news(settings, titles, checks, before, restricted),
         before=night(before),
         collections=[] if restricted else collections(settings, titles, status),
-        state_losses=[] if restricted else state_losses(settings, titles),
-        linked=[] if restricted else linked(settings),
+        state_losses=[] if restricted else state_losses(settings, titles, build_id, data),
+        linked=[] if restricted else linked(settings, data),
         balances=not ledger.ledger_balances(settings),
         availability=availability(settings, titles),
         bars=bars(settings),
@@ -437,9 +441,16 @@ def coded(failing: int, total: int) -> str:
     return "up to 5%" if share <= 0.05 else "over 5%"
 
 
-def state_losses(settings: Settings, titles: Titles) -> list[dict]:
-    """What protection hides of each indicator at state level, in three steps, from the tables to be published."""
-    path = settings.candidate / "data" / "mart_indicator__organization.parquet"
+STEPS = ((0.1, "few: up to a tenth"), (0.5, "some: up to half"), (1.0, "most: over half"))
+
+
+def state_losses(settings: Settings, titles: Titles, build_id: str, data: Path) -> list[dict]:
+    """What protection hides of each indicator at state level, and what each choice of policy hides, in three steps.
+
+    The whole is of the tables of `data`; choices are told apart where random changes protect. In official tables which
+    figure is small and which only protects one must not be told, not even by shares.
+    """
+    path = data / "mart_indicator__organization.parquet"
     if not path.exists():
         return []
     told = pl.col("value_status").is_in(("shown", "banded", "no_students"))
@@ -450,18 +461,35 @@ def state_losses(settings: Settings, titles: Titles) -> list[dict]:
         .agg(((~told).sum() / pl.len()).alias("hidden"))
     )
     shares = dict(table.iter_rows())
-    steps = ((0.1, "few: up to a tenth"), (0.5, "some: up to half"), (1.0, "most: over half"))
+    choices: dict[str, dict] = {}
+    loss = settings.evidence / "disclosure" / f"{build_id}__loss.parquet"
+    if loss.exists():
+        counted = pl.read_parquet(loss).filter(pl.col("organization_level") == "state")
+        counted = counted.group_by("indicator_code").agg(pl.col(pl.Int64).sum())
+        choices = {row["indicator_code"]: row for row in counted.iter_rows(named=True)}
     return [
-        {"name": titles.family(code), "coded": next(text for limit, text in steps if shares[code] <= limit)}
+        {
+            "name": titles.family(code),
+            "coded": step(shares[code]),
+            **{
+                name: step(choices[code][name] / choices[code][whole]) if choices.get(code, {}).get(whole) else "–"
+                for name, whole in (("small", "cells"), ("official", "cells"), ("median_employers", "median_cells"))
+            },
+        }
         for code in titles.indicators
         if code in shares
     ]
 
 
-def linked(settings: Settings) -> list[dict]:
+def step(share: float) -> str:
+    """A share in words that no single figure can be read from."""
+    return next(text for limit, text in STEPS if share <= limit)
+
+
+def linked(settings: Settings, data: Path) -> list[dict]:
     """For each two sectors the newest year of the published table of links: a line a student group, with how many of
     the people in one sector were linked to the other; groups that are too small have no line."""
-    path = settings.candidate / "data" / "mart_link_quality.parquet"
+    path = data / "mart_link_quality.parquet"
     if not path.exists():
         return []
     table = pl.read_parquet(path)
@@ -797,4 +825,39 @@ def losses(settings: Settings, titles: Titles, build_id: str) -> dict[str, list[
             {**described(row), "name": words.breakdown(row["breakdown_code"])}
             for row in sorted(by_group.iter_rows(named=True), key=lambda row: (place(row), row["breakdown_code"]))
         ],
+    }
+
+
+def perturbed_losses(settings: Settings, titles: Titles, build_id: str) -> dict[str, list[dict]]:
+    """Cells and people of perturbed figures that protection hides, by the choice that hides them, like `losses`."""
+    path = settings.evidence / "disclosure" / f"{build_id}__loss.parquet"
+    if not path.exists():
+        return {"levels": [], "groups": []}
+    frame = pl.read_parquet(path)
+    levels = list(words.LEVELS)
+
+    def told(keys: list[str], name: Callable[[dict], str], order: Callable[[dict], tuple]) -> list[dict]:
+        rows = frame.group_by(keys).agg(pl.col(pl.Int64).sum()).iter_rows(named=True)
+        return [
+            {
+                **row,
+                "name": name(row),
+                "level": words.LEVELS[row["organization_level"]],
+                "share": words.percent((row["small"] + row["official"]) / row["cells"]),
+                "people_share": words.percent((row["people_small"] + row["people_official"]) / row["people"]),
+            }
+            for row in sorted(rows, key=order)
+        ]
+
+    return {
+        "levels": told(
+            ["indicator_code", "organization_level"],
+            lambda row: titles.family(row["indicator_code"]),
+            lambda row: (row["indicator_code"], levels.index(row["organization_level"])),
+        ),
+        "groups": told(
+            ["organization_level", "breakdown_code"],
+            lambda row: words.breakdown(row["breakdown_code"]),
+            lambda row: (levels.index(row["organization_level"]), row["breakdown_code"]),
+        ),
     }

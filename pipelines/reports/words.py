@@ -59,7 +59,7 @@ LEADING = {"leading": "It can still be acted on (a leading indicator).", "laggin
 PROTECTION = {
     "official": "Numbers are exact where they are shown; those of small groups are hidden or given as a range.",
     "perturbed": "Small random changes protect every number here, so that parts need not add up to their total; "
-    "those of small groups are hidden.",
+    "those of small groups are hidden, and so are those of people whose number an official table hides.",
 }
 DECISIONS = {"publish": "Published", "hold": "Held", "refuse": "Not published"}
 GATE_REASONS = {
@@ -95,6 +95,7 @@ CHECKS = {
     "key_conflict": "Rows with the same key that differ",
     "program_coverage": "Every hidden number tried by linear programs",
     "certificate": "Every small number proven to be hidden",
+    "told_once": "No figure tells people whom an official table hides",
     "run_results_recorded": "Results of the night's models are there",
 }
 STATUSES = {"fail": "failed", "error": "could not run", "skipped": "skipped", "warn": "warning"}

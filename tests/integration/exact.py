@@ -15,6 +15,13 @@ import duckdb
 import polars as pl
 from homes import State
 
+# Flows that are silent where an official number of all people at one of their ends is hidden.
+SILENT_WITH = {
+    "mart_transition__early_childhood__kindergarten":
+        ("chronic_absenteeism", "denominator_count", "destination_type_code", "destination_code"),
+    "mart_transition__high_school__college":
+        ("college_going_12_month", "numerator_count", "origin_type_code", "origin_code"),
+}  # fmt: skip
 FLOW = ["cohort_year", "origin_type_code", "origin_code", "destination_type_code", "destination_code"]
 
 
@@ -46,5 +53,16 @@ def flows(state: State, mart: str) -> pl.DataFrame:
 
 
 def sure_flows(state: State, mart: str) -> pl.DataFrame:
-    """The flows among them that no noise can hide."""
-    return flows(state, mart).filter(pl.col("person_count") >= minimum_count(state) + largest_noise(state))
+    """The flows among them that no noise can hide, and that count nobody whom an official table hides."""
+    sure = flows(state, mart).filter(pl.col("person_count") >= minimum_count(state) + largest_noise(state))
+    if mart not in SILENT_WITH:
+        return sure
+    indicator, number, level, code = SILENT_WITH[mart]
+    hidden = (
+        state.table("mart_indicator__organization")
+        .filter(
+            (pl.col("indicator_code") == indicator) & (pl.col("breakdown_code") == "all") & pl.col(number).is_null()
+        )
+        .select("cohort_year", pl.col("organization_level").alias(level), pl.col("organization_id_state").alias(code))
+    )
+    return sure.join(hidden, on=["cohort_year", level, code], how="anti")

@@ -199,7 +199,9 @@ def test_untouched_families_and_years_are_published_with_the_same_rows(missing, 
         with_fault, without = (rows_of(state.table(mart), family) for state in (missing.state, night))
         # Each flow of a small state may fall under the minimum by noise; those of the whole state cannot.
         sure = sure_flows(night, family).height if family in TRANSITIONS else 1
-        assert without.height >= sure > 0, family
+        assert without.height >= sure, family
+        # A small state's official table may hide every number whose people these flows count.
+        assert sure > 0 or family == "mart_transition__high_school__college", family
         if "cohort_year" in without.columns:
             kept = ~pl.col("cohort_year").is_in(sorted(hold.get(family, ())))
             if mart == LONG_MART:

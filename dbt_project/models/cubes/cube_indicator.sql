@@ -1,10 +1,13 @@
 -- Grain: indicator x subject x organization x cohort year x breakdown x group. Exact, restricted.
 -- Rule: every indicator of the register is counted here by its membership rule and its breakdowns; a person without a
 -- group in a breakdown is not reported there, so that every breakdown is a partition. A cohort whose window is open
--- has one row, for all, and no numbers. Amounts carry what dominance is judged on (20 CFR 603.4).
+-- has one row, for all, and no numbers. Amounts carry what dominance is judged on (20 CFR 603.4): how many employers
+-- paid, and the shares of the two largest. A median is the mean of several people in the middle (macro median_amount).
 {% set columns = 'indicator_code, subject_code, person_key, perturbation_key, organization_key, organization_role,
         organization_level, school_year, cohort_year, is_in_denominator, is_in_numerator, amount, outcome_status' %}
 {% set codes = var('indicator_codes') %}
+{% set cell_key_columns = 'indicator_code, subject_code, organization_key, organization_level, organization_role, ' ~
+        'cohort_year, breakdown_code, group_code' %}
 with person_row as (
     {{ rows_of_every_indicator(columns) }}
 ),
@@ -62,10 +65,31 @@ grouped_row as (
     where person_row.outcome_status <> 'window_open' or breakdown.breakdown_code = 'all'
 ),
 
-rounding as (
-    select cast(value as integer) as dollars
+median_policy as (
+    select
+        cast(max(case when parameter = 'median_rounding' then value end) as bigint) as dollars,
+        cast(max(case when parameter = 'median_pool' then value end) as bigint) as pool
     from {{ policy_in_force('protection') }} as policy
-    where parameter = 'median_rounding'
+),
+
+ranked_amount as (
+    select
+        {{ cell_key_columns }},
+        amount,
+        row_number() over (partition by {{ cell_key_columns }} order by amount) as position_number,
+        count(*) over (partition by {{ cell_key_columns }}) as people
+    from grouped_row
+    where amount is not null
+),
+
+median_of as (
+    select
+        {{ cell_key_columns }},
+        {{ rounded_mean('amount', 'max(median_policy.dollars)') }} as amount_median_rounded
+    from ranked_amount
+    cross join median_policy
+    where {{ is_in_the_middle('position_number', 'people', 'median_policy.pool') }}
+    group by {{ cell_key_columns }}
 ),
 
 cell as (
@@ -85,7 +109,6 @@ cell as (
         sum(case when outcome_status = 'not_determined' then 1 else 0 end) as not_determined_count,
         sum(case when outcome_status = 'window_open' then 1 else 0 end) as window_open_count,
         count(amount) as amount_count,
-        {{ rounded_median('amount', '(select dollars from rounding)') }} as amount_median_rounded,
         sum(case when is_in_denominator then perturbation_key else 0 end) as perturbation_sum_denominator,
         sum(case when is_in_numerator then perturbation_key else 0 end) as perturbation_sum_numerator
     from grouped_row
@@ -116,6 +139,16 @@ employer_total as (
         grouped_row.breakdown_code, grouped_row.group_code, contributor.employer_key
 ),
 
+ranked_employer as (
+    select
+        employer_total.*,
+        row_number() over (
+            partition by indicator_code, subject_code, organization_key, cohort_year, breakdown_code, group_code
+            order by amount desc, employer_key
+        ) as position_number
+    from employer_total
+),
+
 dominance as (
     select
         indicator_code,
@@ -125,8 +158,9 @@ dominance as (
         breakdown_code,
         group_code,
         count(*) as employer_count,
-        {{ ratio('max(amount)', 'sum(amount)') }} as top_employer_share
-    from employer_total
+        {{ ratio('max(amount)', 'sum(amount)') }} as top_employer_share,
+        {{ ratio('sum(case when position_number = 2 then amount else 0 end)', 'sum(amount)') }} as second_employer_share
+    from ranked_employer
     group by indicator_code, subject_code, organization_key, cohort_year, breakdown_code, group_code
 )
 
@@ -147,12 +181,22 @@ select
     cast(cell.not_determined_count as bigint) as not_determined_count,
     cast(cell.window_open_count as bigint) as window_open_count,
     cast(cell.amount_count as bigint) as amount_count,
-    cell.amount_median_rounded,
+    median_of.amount_median_rounded,
     cast(dominance.employer_count as bigint) as employer_count,
     cast(dominance.top_employer_share as decimal(9, 6)) as top_employer_share,
+    cast(dominance.second_employer_share as decimal(9, 6)) as second_employer_share,
     cast(cell.perturbation_sum_denominator as bigint) as perturbation_sum_denominator,
     cast(cell.perturbation_sum_numerator as bigint) as perturbation_sum_numerator
 from cell
+left join median_of
+    on median_of.indicator_code = cell.indicator_code
+    and median_of.subject_code = cell.subject_code
+    and median_of.organization_key = cell.organization_key
+    and median_of.organization_level = cell.organization_level
+    and median_of.organization_role = cell.organization_role
+    and median_of.cohort_year = cell.cohort_year
+    and median_of.breakdown_code = cell.breakdown_code
+    and median_of.group_code = cell.group_code
 left join dominance
     on dominance.indicator_code = cell.indicator_code
     and dominance.subject_code = cell.subject_code

@@ -1,5 +1,7 @@
 -- Grain: indicator x subject x organization level and id x cohort year x breakdown x group.
 -- Rule: every published indicator in one long table; official tables are exact where shown, the others perturbed.
+-- Perturbed rows that count people of an official table are emptied after this, in the candidate and in the release,
+-- where the official row beside them hides its count (pipelines/disclosure/one_way.py).
 with protected_row as (
     {%- for relation in [source('protected', 'official_indicator'), ref('perturbed_indicator')] %}
     select

@@ -2,7 +2,9 @@
 -- perturbation.
 -- Rule: cell-key perturbation (macro cell_key). A count under the minimum is not shown, exact or perturbed, and neither
 -- is a rate whose numerator or rest is under it. Every declared group of a published organization has a row, so that a
--- missing row says nothing. Medians need enough people, enough employers and none that dominates (20 CFR 603.4).
+-- missing row says nothing. Medians need enough people with wages and enough employers, none of which pays more than a
+-- share of the wages, or so much that the second largest, who knows its own part, could estimate it from a total within
+-- a margin (p% rule; 20 CFR 603.4).
 with {{ cell_key_policy() }},
 
 perturbed_register as (
@@ -69,7 +71,8 @@ exact as (
         coalesce(cube.amount_count, 0) as amount_count,
         cube.amount_median_rounded,
         coalesce(cube.employer_count, 0) as employer_count,
-        coalesce(cube.top_employer_share, 1) as top_employer_share
+        coalesce(cube.top_employer_share, 1) as top_employer_share,
+        coalesce(cube.second_employer_share, 0) as second_employer_share
     from declared_cell
     left join {{ ref('cube_indicator') }} as cube
         on cube.indicator_code = declared_cell.indicator_code
@@ -86,6 +89,7 @@ noisy as (
         cell_policy.minimum_count,
         cell_policy.minimum_employers,
         cell_policy.top_employer_share as highest_top_employer_share,
+        cell_policy.employer_estimate_margin,
         {{ cell_key_count('noise_denominator', 'exact.exact_denominator') }} as noisy_denominator,
         {{ cell_key_count('noise_numerator', 'exact.exact_numerator') }} as noisy_numerator
     from exact
@@ -119,7 +123,9 @@ decided as (
         and exact_not_determined >= minimum_count as is_not_determined,
         not is_window_open and value_kind = 'rate_and_median' and is_denominator_shown
         and amount_count >= minimum_count as has_enough_amounts,
-        employer_count >= minimum_employers and top_employer_share <= highest_top_employer_share as has_enough_employers
+        employer_count >= minimum_employers and top_employer_share <= highest_top_employer_share
+        and 1 - top_employer_share - second_employer_share >= employer_estimate_margin * top_employer_share
+            as has_enough_employers
     from judged
 )
 

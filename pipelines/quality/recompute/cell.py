@@ -84,12 +84,13 @@ def at(frame: pl.DataFrame, level: str, identifier: pl.Expr) -> pl.DataFrame:
 
 
 def cells(
-    indicator: str, counted: pl.DataFrame, groups: pl.DataFrame, breakdowns: list[str], rounding: int
+    indicator: str, counted: pl.DataFrame, groups: pl.DataFrame, breakdowns: list[str], rounding: int, pool: int
 ) -> pl.DataFrame:
     """Cells of one indicator, in the columns of CELL.
 
     counted: COUNTED rows. groups: person_key, group_year and one column a breakdown; a person absent there is not
-    reported. rounding: dollars to which a median is rounded, halves up.
+    reported. rounding: dollars to which a median is rounded, halves up. pool: people in the middle, at least, whose
+    mean it is.
     """
     needs_groups = any(breakdown != "all" for breakdown in breakdowns)
     joined = counted.join(groups, on=["person_key", "group_year"], how="left") if needs_groups else counted
@@ -105,10 +106,18 @@ def cells(
                 numerator_count=pl.col("in_numerator").sum(),
                 excluded_count=pl.col("is_excluded").sum(),
                 window_open=pl.col("window_open").any(),
-                amount_median_rounded=((pl.col("amount").median() / rounding + 0.5).floor() * rounding),
+                amount_median_rounded=((_middle(pool).mean() / rounding + 0.5).floor() * rounding),
             )
             .with_columns(indicator_code=pl.lit(indicator), breakdown_code=pl.lit(breakdown))
         )
     if not found:
         return pl.DataFrame(schema=CELL)
     return pl.concat(found).select(list(CELL)).cast(CELL)
+
+
+def _middle(pool: int) -> pl.Expr:
+    """The amounts in the middle of those of a cell, at least `pool`: as many are left out below as above."""
+    amount = pl.col("amount").drop_nulls().sort()
+    people = amount.len().cast(pl.Int64)
+    below = pl.max_horizontal((people - pool) // 2, pl.lit(0, pl.Int64))
+    return amount.slice(below, people - 2 * below)

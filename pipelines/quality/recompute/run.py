@@ -43,9 +43,8 @@ def recompute(settings: Settings, links: pl.DataFrame, state_only: bool = False)
     if links["record_key"].n_unique() != links.height:
         raise ValueError("A record key stands twice in the links: give each record one person.")
     deliveries = Deliveries.active(settings, links)
-    rounding = next(
-        int(row["value"]) for row in deliveries.policy("policy/protection") if row["parameter"] == "median_rounding"
-    )
+    policy = {row["parameter"]: row["value"] for row in deliveries.policy("policy/protection")}
+    rounding, pool = int(policy["median_rounding"]), int(policy["median_pool"])
     found = []
     for row in deliveries.policy("registers/indicator"):
         if row["indicator_code"] not in INDICATORS:
@@ -59,8 +58,8 @@ def recompute(settings: Settings, links: pl.DataFrame, state_only: bool = False)
         people = counted.filter(~is_open).select("person_key", "group_year").unique()
         evidence_years = _evidence_years(deliveries, people, row["membership_rule"])
         groups = group.groups(deliveries, people, evidence_years, set(breakdowns))
-        found.append(cells(row["indicator_code"], counted.filter(~is_open), groups, breakdowns, rounding))
-        found.append(cells(row["indicator_code"], counted.filter(is_open), people, ["all"], rounding))
+        found.append(cells(row["indicator_code"], counted.filter(~is_open), groups, breakdowns, rounding, pool))
+        found.append(cells(row["indicator_code"], counted.filter(is_open), people, ["all"], rounding, pool))
     return pl.concat(found) if found else pl.DataFrame(schema=CELL)
 
 

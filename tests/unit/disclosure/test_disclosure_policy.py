@@ -34,6 +34,7 @@ def bands(tmp_path, old, new):
 def test_the_defaults_are_those_of_the_committee():
     assert (POLICY.minimum_count, POLICY.accountability_minimum, POLICY.interval_width) == (10, 30, 3)
     assert (POLICY.minimum_employers, POLICY.top_employer_share, POLICY.median_rounding) == (3, 0.8, 500)
+    assert (POLICY.employer_estimate_margin, POLICY.median_pool) == (0.1, 3)
     assert POLICY.zero_rule == "hideable"
 
 

@@ -417,8 +417,26 @@ def test_a_median_is_rounded_half_up_to_the_unit():
             "amount": [20_000, 20_500],
         }
     )
-    found = cells("x", counted, counted.select("person_key", "group_year"), ["all"], 500)
+    found = cells("x", counted, counted.select("person_key", "group_year"), ["all"], 500, 3)
     assert found["amount_median_rounded"].to_list() == [20_500]
+
+
+@pytest.mark.parametrize("people", range(1, 13))
+@pytest.mark.parametrize("pool", [1, 2, 3, 4, 5])
+def test_a_median_is_the_mean_of_at_least_so_many_people_in_the_middle(people, pool):
+    amounts = [1_000 * position**2 for position in range(people)]
+    counted = pl.DataFrame(
+        {
+            "subject_code": "all", "organization_level": "state", "organization_id_state": "STATE",
+            "person_key": list(range(people)), "group_year": 2024, "cohort_year": 2024, "in_denominator": True,
+            "in_numerator": True, "is_excluded": False, "window_open": False, "amount": amounts[::-1],
+        }
+    )  # fmt: skip
+    middle = list(amounts)
+    while len(middle) - 2 >= pool:  # one from either end, as long as enough are left
+        middle = middle[1:-1]
+    found = cells("x", counted, counted.select("person_key", "group_year"), ["all"], 1, pool)
+    assert found["amount_median_rounded"].to_list() == [int(sum(middle) / len(middle) + 0.5)]
 
 
 def test_a_result_with_a_policy_counts_by_it_and_one_without_as_sent(deliver):

@@ -76,6 +76,14 @@ class Installation:
             "intake": [row("intake.k12__completion.delivered", "intake")],
             "disclosure": [row("disclosure.official_indicator.no_cell_found", "disclosure", category="disclosure")],
             "release_attack": [row(gate.ATTACK, "disclosure", category="disclosure", input_fingerprint=candidate_id)],
+            "told_once": [
+                row(
+                    "disclosure.candidate.told_once",
+                    "disclosure",
+                    category="disclosure",
+                    input_fingerprint=candidate_id,
+                )
+            ],
             "expectation": [row("expectation.mart.rate", "expectation", input_fingerprint=candidate_id)],
             "dbt_identity": [row("linkage.dbt_identity.run_results_recorded", "linkage")],
             "dbt_warehouse": [row("warehouse.dbt_warehouse.run_results_recorded", "warehouse")],

@@ -23,7 +23,7 @@ def test_a_good_night_publishes_every_family(installation):
 
 @pytest.mark.parametrize(
     "source",
-    ["intake", "disclosure", "release_attack", "expectation", "dbt_identity", "dbt_warehouse", "dbt_mart"],
+    ["intake", "disclosure", "release_attack", "told_once", "expectation", "dbt_identity", "dbt_warehouse", "dbt_mart"],
 )
 def test_absent_evidence_refuses_the_whole_release(installation, source):
     decision = installation.night(BUILD, without=(source,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -12,8 +13,9 @@ import polars as pl
 import pytest
 from release_home import keep_delivery, row
 
+from pipelines.disclosure import told_once
 from pipelines.errors import P20wError
-from pipelines.release import candidate, ledger, night, publish
+from pipelines.release import candidate, gate, ledger, night, publish
 from pipelines.release.attack import attack_candidate
 from pipelines.release.gate import decide
 from pipelines.release.verify import verify
@@ -439,3 +441,65 @@ def pages(settings, build_id, release_dir, gate):
 
 def inventory(settings, out_csv):
     out_csv.write_text("collection,element\nk12__student,surname\n")
+
+
+def counting_graduates(installation) -> None:
+    """The register says that courses count the people of the official table."""
+    with (installation.settings.seeds / "registers" / "indicator.csv").open(newline="") as handle:
+        register = list(csv.DictReader(handle))
+    counted = {"graduation": "", "course": "graduation"}
+    installation.seed(
+        "registers/indicator.csv", [line | {"counts_people_of": counted[line["indicator_code"]]} for line in register]
+    )
+
+
+def test_what_a_frozen_year_hides_is_not_told_by_tonights_perturbed_rows(installation):
+    counting_graduates(installation)
+    counts = {("graduation", 2024): 82, ("course", 2024): 60, ("course", 2023): 61}
+    installation.warehouse(counts, statuses={("graduation", 2024): "suppressed"})
+    installation.publish(installation.night(FIRST), DAY_1)
+    courses = [(2023, 61, "shown"), (2024, None, "suppressed")]
+    columns = "cohort_year, numerator_count, value_status"
+    assert installation.rows(columns, "indicator_code = 'course'") == courses
+    installation.warehouse(counts)  # tonight the official table could tell 2024, but what was published stays
+    installation.publish(installation.night(SECOND), DAY_2, approved_by="chair")
+    assert installation.rows(columns, "indicator_code = 'graduation'") == [(2024, None, "suppressed")]
+    assert installation.rows(columns, "indicator_code = 'course'") == courses
+
+
+def test_a_perturbed_row_that_tells_what_an_official_table_hides_refuses_the_release(installation):
+    counting_graduates(installation)
+    installation.warehouse(
+        {("graduation", 2024): 82, ("course", 2024): 60}, statuses={("graduation", 2024): "suppressed"}
+    )
+    built = candidate.build_candidate(installation.settings, FIRST)
+    installation.evidence(FIRST, built.id, without=("told_once",))
+    assert told_once.check_told_once(installation.settings, FIRST, built.id) == 0
+    assert gate.decide(installation.settings, FIRST, built, DAY_1).outcome == "publish"
+    path = installation.settings.candidate / "data" / "mart_indicator__organization.parquet"
+    planted = pl.when(pl.col("indicator_code") == "course").then(98).otherwise(pl.col("denominator_count"))
+    pl.read_parquet(path).with_columns(denominator_count=planted).write_parquet(path)
+    built = candidate.load_candidate(installation.settings)
+    installation.evidence(SECOND, built.id, without=("told_once",))
+    assert told_once.check_told_once(installation.settings, SECOND, built.id) == 1
+    decided = gate.decide(installation.settings, SECOND, built, DAY_2)
+    assert decided.outcome == "refuse"
+    assert [(reason.code, reason.check_id) for reason in decided.reasons] == [
+        ("disclosure_finding", "disclosure.candidate.told_once")
+    ]
+
+
+def test_in_year_figures_do_not_wait_for_a_held_table_and_follow_the_pattern_of_their_night(installation):
+    counting_graduates(installation)
+    installation.warehouse(
+        {("graduation", 2023): 80, ("graduation", 2024): 82, ("course", 2023): 61, ("course", 2024): 60},
+        statuses={("graduation", 2024): "suppressed"},
+    )
+    installation.publish(installation.night(FIRST, extra=[MISSING_2024 | {"school_year": None}]), DAY_1)
+    columns = "indicator_code, cohort_year, numerator_count, value_status"
+    assert installation.rows(columns) == [
+        ("course", 2023, 61, "shown"),
+        ("course", 2024, None, "suppressed"),
+        ("graduation", 2023, None, "incomplete"),
+        ("graduation", 2024, None, "incomplete"),
+    ]

@@ -329,3 +329,11 @@ def write_evidence(settings: Settings) -> None:
         schema=["indicator_code", "organization_level", "breakdown_code", "value_status", "denominator_count"],
         orient="row",
     ).write_parquet(settings.evidence / "disclosure" / f"{BUILD}.parquet")
+    counts = {
+        "cells": 41, "shown": 13, "small": 7, "official": 21, "people": 5231, "people_small": 43,
+        "people_official": 1907, "median_cells": 29, "median_shown": 11, "median_employers": 17, "median_official": 1,
+    }  # fmt: skip
+    loss = {"indicator_code": "employment_year_1_after_high_school", "organization_level": "state"}
+    pl.DataFrame([{**loss, "breakdown_code": "gender", **counts}]).write_parquet(
+        settings.evidence / "disclosure" / f"{BUILD}__loss.parquet"
+    )

@@ -275,3 +275,26 @@ def test_what_waits_for_the_steward_is_told_in_the_restricted_edition_alone(page
     assert "demo_identity_steward Same person 6,661 2026-11-08" in exact
     for secret in ("4,241", "6,661", "demo_identity_steward", "identity steward"):
         assert secret not in public, secret
+
+
+def test_the_restricted_edition_tells_what_each_choice_hides_of_perturbed_figures(page):
+    exact = page("restricted")
+    # figures, shown, too few, an official table, share, people in hidden figures, their share; medians
+    told = "State 41 13 7 21 68.3% 1,950 37.3% 29 11 17 1"
+    assert f"Found in covered employment, first year after high school {told}" in exact and f"Gender {told}" in exact
+
+
+def test_the_public_edition_tells_what_each_choice_hides_in_steps_only(evidence, page):
+    path = evidence.candidate / "data" / "mart_indicator__organization.parquet"
+    table = pl.read_parquet(path)
+    row = table.head(1).with_columns(
+        indicator_code=pl.lit("employment_year_1_after_high_school"), organization_level=pl.lit("state"),
+        value_status=pl.lit("suppressed"), protection=pl.lit("perturbed"),
+    )  # fmt: skip
+    pl.concat([table, row]).write_parquet(path)
+    public = page("public").split("What protection hides")[-1]
+    told = "some: up to half most: over half most: over half"  # too few, an official table, employers
+    line = public.split("Found in covered employment, first year after high school")[1].split("Found in")[0]
+    assert told in line
+    for secret in ("1,950", "1,907", "5,231", "37.3", "68.3"):
+        assert secret not in public
