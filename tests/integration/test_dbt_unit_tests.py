@@ -28,7 +28,7 @@ def empty_warehouse(tmp_path_factory):
         connection.execute("CREATE SCHEMA IF NOT EXISTS protected")
         connection.execute(f"CREATE TABLE protected.official_indicator ({official_columns(settings)})")
         # What staging of identifiers reads; in a night these are tables of the vault.
-        for name in ("identity_record", "current_record"):
+        for name in ("identity_record", "current_record", "record_change"):
             connection.execute(f"CREATE TABLE {name} ({TABLES[name]})")
     run(settings, "build", "--empty", "--select", "tag:warehouse", "tag:mart", "resource_type:seed",
         "--resource-type", "model", "--resource-type", "seed")  # fmt: skip
