@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipelines.disclosure.one_way import load_one_way, withhold
+from pipelines.disclosure.one_way import COVERAGE, OneWay, load_one_way, withhold
 from pipelines.release.candidate import LONG_MART, export, indicator_codes, quoted, table_digest
 from pipelines.release.gate import FamilyDecision, GateDecision, linked
 from pipelines.release.revision import Revision, withdrawn_share
@@ -79,7 +80,7 @@ def assemble(
     by_mart: dict[str, list[FamilyDecision]] = {}
     for family in decision.families.values():
         by_mart.setdefault(family.mart, []).append(family)
-    tables, origins = {}, []
+    tables, before, origins = {}, {}, []
     for mart, families in sorted(by_mart.items()):
         fresh = _read(data / f"{mart}.parquet")
         old = _read(previous / "data" / f"{mart}.parquet") if previous is not None else None
@@ -100,12 +101,49 @@ def assemble(
         like = fresh if fresh is not None else old
         table = pl.concat([like.clear(), *parts])
         tables[mart] = table.sort(table.columns, nulls_last=True)
+        if old is not None:
+            before[mart] = old
+    one_way = load_one_way(settings.seeds)
+    _stay_with_held(tables, before, origins, one_way)
     # Official rows of this release may be held or frozen: what tonight's would let be told, these may hide.
-    told = withhold(tables, load_one_way(settings.seeds))
+    told = withhold(tables, one_way)
     for mart, table in told.items():
         if table is not tables[mart]:
             tables[mart] = table.sort(table.columns, nulls_last=True)
     return Assembled(tables, origins)
+
+
+def _stay_with_held(
+    tables: dict[str, pl.DataFrame], before: dict[str, pl.DataFrame], origins: list[Row], one_way: OneWay
+) -> None:
+    """Where an official year is held, what counts its people again stays as released too, where it was released.
+
+    Tonight's rows followed the pattern of tonight's official table, and that one is not shown. Changes `tables`.
+    """
+    held: dict[str, set[int | None]] = {}
+    for row in origins:
+        if row.origin == "held" and row.family in one_way.official:
+            held.setdefault(row.family, set()).add(row.year)
+
+    def years(counted: Iterable[str]) -> list[int]:
+        return sorted(set().union(*(held.get(code, set()) for code in counted)) - {None})
+
+    stays = {mart: pl.lit(False) for mart in tables}
+    for code, counted in one_way.indicators.items():
+        if LONG_MART in tables:
+            stays[LONG_MART] |= (pl.col("indicator_code") == code) & pl.col("cohort_year").is_in(years(counted))
+    for mart, counted in {**one_way.marts, COVERAGE: sorted(one_way.official)}.items():
+        column = year_column(tables[mart].columns) if mart in tables else None
+        if column is not None:
+            stays[mart] |= pl.col(column).is_in(years(counted))
+    for mart, old in before.items():
+        if mart not in tables or old.filter(stays[mart]).is_empty():
+            continue
+        key = [name for name in ("indicator_code", year_column(old.columns)) if name in old.columns]
+        released = old.filter(stays[mart]).select(key).unique()
+        rest = tables[mart].join(released, on=key, how="anti", nulls_equal=True)
+        kept = old.filter(stays[mart]).select(tables[mart].columns)
+        tables[mart] = pl.concat([rest, kept]).sort(tables[mart].columns, nulls_last=True)
 
 
 def year_column(columns: list[str]) -> str | None:
