@@ -249,6 +249,7 @@ def population(linked):
     )
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_of_a_population_and_names_alone_find_most(population):
     settings, units = population
     with open_vault(settings) as con:
@@ -261,6 +262,7 @@ def test_intervals_cover_the_truth_of_a_population_and_names_alone_find_most(pop
     assert pooled.filter(pl.col("value") < 0.85).is_empty(), pooled
 
 
+@pytest.mark.slow
 def test_capture_and_recapture_sees_links_that_are_missing(population):
     """Of one person in four the college records are torn from the others, as if they had not been linked."""
     settings, units = population
