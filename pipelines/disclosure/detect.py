@@ -328,7 +328,15 @@ class _System:
         value_n = np.where(self.hidden_n, 0, self.shown_n)
         value_c = np.where(self.hidden_n | self.hidden_d, 0, published.d - self.shown_n)
         residual_c = relation.residual_d - relation.residual_n
-        open_ = (hidden > 0) & ~self.hidden_n[relation.parent] & relation.in_numerator
+        # Who is in the hidden members together is known too (a numerator is shown beside its denominator only). Of
+        # nobody, nothing is told.
+        d_beside_n = np.where(self.hidden_n, 0, published.d)
+        people = (
+            published.d[relation.parent]
+            - relation.residual_d
+            - np.bincount(relation.relation, weights=d_beside_n[relation.member], minlength=relation.count)
+        )
+        open_ = (hidden > 0) & ~self.hidden_n[relation.parent] & relation.in_numerator & (people != 0)
         for name, value, residual in (("n", value_n, relation.residual_n), ("c", value_c, residual_c)):
             rest = (
                 value[relation.parent]
@@ -473,6 +481,8 @@ class _System:
             return value == 0 or value >= self.n_min
         cell = self.cell_of[variable]
         shown = self.published.d[cell]
+        if shown < 0 and self.proven_high[self.var_d[cell]] <= 0:
+            return True  # the group has nobody in it
         complement = shown - value if shown >= 0 else self.proven_low[self.var_c[cell]]
         return value >= self.n_min and complement >= self.n_min
 

@@ -200,6 +200,23 @@ def test_the_same_people_again_give_the_same_table(seed):
     assert rows(again, SMALL_BANDS).equals(rows(first, SMALL_BANDS))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_group_that_nobody_is_in_anywhere_gives_nobody_away_twice(seed):
+    """The empty groups beside a tiny school's hidden figure are silent; the same groups of its district show zero."""
+    generator = np.random.default_rng(seed)
+    sizes = (1, 30, 40, 25, 50, 2)
+    people = [somebody(generator, school) for school, size in zip(SCHOOLS, sizes, strict=True) for _ in range(size)]
+    declaration = declared([(school, "m" if gender == "x" else gender, *rest) for school, gender, *rest in people])
+    first = protect(declaration, SMALL, SMALL_BANDS, b"key")
+    history = released(first, 0)
+    empty = history.filter(pl.col("group_code") == "x").group_by("organization_level").agg("value_status")
+    told = dict(empty.rows())
+    assert "suppressed" in told["school"] and "no_students" in told["lea"]
+    again = protect(declaration, SMALL, SMALL_BANDS, b"key", beside(declaration, history))
+    assert rows(again, SMALL_BANDS).equals(rows(first, SMALL_BANDS))
+    assert not again.repaired
+
+
 def one_school(numbers: dict[str, tuple[int, int]]):
     """A school with a group f and a group m: (people, of whom in the numerator)."""
     people = [("one", 0, gender, "z", i < yes) for gender, (size, yes) in numbers.items() for i in range(size)]
