@@ -6,6 +6,7 @@ What belongs here: reading published tables, registers and the decision. What do
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
@@ -61,6 +62,7 @@ class Published:
     release_id: str
     data_as_of: str
     held: dict[str, list[str]]
+    not_revised: dict[str, list[int]]  # family → years in which a revision would take away too many figures
     waivers: dict[str, list[str]]
     third_parties: dict[str, list[str]]
     flows: dict[str, list[Row]]  # transition → rows of its newest cohort
@@ -108,6 +110,7 @@ def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
         release_id=table["release_id"][0] if stamped else "candidate",
         data_as_of=str(table["data_as_of"].max()) if stamped else "tonight",
         held=held(gate),
+        not_revised=not_revised(data_dir),
         waivers=waivers_by_family(settings, titles, gate),
         third_parties=third_parties(settings, titles, data_dir),
         flows={code: newest(data_dir / f"{TRANSITION}{code}.parquet") for code in words.TRANSITIONS},
@@ -205,6 +208,16 @@ def held(gate: dict) -> dict[str, list[str]]:
         for family in gate.get("families", [])
         if family["decision"] != "publish"
     }
+
+
+def not_revised(data_dir: Path) -> dict[str, list[int]]:
+    """Family → years that a revision left as they were; none before a release has been put together."""
+    path = data_dir.parent / "release.json"
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in json.loads(path.read_text(encoding="utf-8"))["years"] if path.exists() else []:
+        if row["origin"] == "not_revised":
+            found[row["family"]].append(row["year"])
+    return found
 
 
 def third_parties(settings: Settings, titles: Titles, data_dir: Path) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import polars as pl
@@ -258,6 +259,15 @@ def test_flows_say_that_they_are_changed_and_that_small_ones_are_not_shown(built
     page = text(built()["transitions/index.html"])
     assert "changed a little at random" in page and "Small flows are not shown" in page
     assert page.index("Without figures in this release") < page.rindex("From college to work")
+
+
+def test_a_year_that_a_revision_leaves_as_it_was_says_so(built, tmp_path):
+    years = [("chronic_absenteeism", 2025, "not_revised"), ("four_year_graduation", 2025, "frozen")]
+    rows = [{"family": family, "year": year, "origin": origin} for family, year, origin in years]
+    (tmp_path / "release.json").write_text(json.dumps({"years": rows}))
+    page = built()["organizations/state-state.html"]
+    assert "The figures of 2024–25 stay as they were published" in text(part(page, "chronic_absenteeism"))
+    assert "stay as they were published" not in text(part(page, "four_year_graduation"))
 
 
 def test_flows_that_are_held_without_a_number_are_not_shown_and_the_page_says_why(home, tmp_path, no_drawing):
