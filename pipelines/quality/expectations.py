@@ -27,6 +27,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.quality import check_result
+from pipelines.registers import read_seed
 from pipelines.settings import Settings, child_environment, settings
 
 LONG_MART = "mart_indicator__organization"
@@ -94,8 +95,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     given = parser.parse_args(arguments)
     configuration = settings()
-    from pipelines.release.candidate import read_seed
-
     suite = read_seed(configuration, "policy/expectation.csv")
     if not suite:
         print("seeds/policy/expectation.csv declares no expectation.", file=sys.stderr)

@@ -16,8 +16,9 @@ from pipelines.disclosure.stranger.attack import ReleaseAttack, attack_release, 
 from pipelines.disclosure.stranger.rules import Rules, rules_of
 from pipelines.errors import P20wError
 from pipelines.quality import check_result
+from pipelines.registers import read_seed
 from pipelines.release import ledger
-from pipelines.release.candidate import load_candidate, read_seed
+from pipelines.release.candidate import load_candidate
 from pipelines.release.gate import ATTACK
 from pipelines.settings import Settings
 

@@ -6,7 +6,6 @@ What does not: judging it (`gate`) or adding release id and dates (`build`).
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
@@ -20,15 +19,12 @@ import polars as pl
 from pipelines.disclosure.one_way import load_one_way, withhold
 from pipelines.errors import MissingFileError, P20wError
 from pipelines.progress import track
+from pipelines.registers import RegisterError, read_seed
 from pipelines.settings import Settings
 
 LONG_MART = "mart_indicator__organization"
 LAST_COLUMNS = ("data_as_of", "release_id")  # added at publication, never part of what is compared
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-
-
-class RegisterError(ValueError):
-    """A row of a seed that people keep is malformed; the sentence names file, line and what to correct."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +34,6 @@ class Candidate:
     id: str
     families: dict[str, str]
     marts: tuple[str, ...]
-
-
-def read_seed(settings: Settings, relative: str) -> list[dict[str, str]]:
-    """Rows of one seed file as text (`registers/waiver.csv`); empty when the file is absent."""
-    path = settings.seeds / relative
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
 
 
 def indicator_codes(settings: Settings) -> list[str]:

@@ -1,7 +1,7 @@
 """The release clock: on which dates a candidate becomes a release, and when published years may change.
 
 What belongs here: reading `seeds/registers/release_clock.csv`. What does not: who may publish between dates
-(`waivers.active_officers`) and what is published (`gate`).
+(`registers.active_officers`) and what is published (`gate`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from pipelines.release.candidate import RegisterError, read_seed
+from pipelines.registers import RegisterError, read_seed
 from pipelines.settings import Settings
 
 EVENTS = ("regular", "revision")

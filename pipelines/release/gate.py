@@ -30,7 +30,8 @@ from pipelines.disclosure.told_once import CHECK_ID as TOLD_ONCE
 from pipelines.errors import MissingFileError
 from pipelines.quality import check_result
 from pipelines.quality.dbt_results import PHASES
-from pipelines.release.candidate import Candidate, RegisterError, all_families, read_seed
+from pipelines.registers import RegisterError, read_seed
+from pipelines.release.candidate import Candidate, all_families
 from pipelines.release.waivers import Waiver, load_waivers
 from pipelines.settings import Settings
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pipelines import planner
 from pipelines.disclosure.stranger.rules import write_rules
-from pipelines.release import build, clock, ledger, metadata, waivers
+from pipelines.registers import active_officers
+from pipelines.release import build, clock, ledger, metadata
 from pipelines.release.attack import attack_folder, public_rules
 from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
 from pipelines.release.gate import GateDecision, save_decision
@@ -220,7 +221,7 @@ def rollback(settings: Settings, release_id: str, approved_by: str, today: date 
 
 def require_officer(settings: Settings, name: str, today: date) -> None:
     """Errors: ReleaseError when that name is not in office in `registers/officer.csv`."""
-    if name not in waivers.active_officers(settings, today):
+    if name not in active_officers(settings, today):
         raise ReleaseError(f"{name} is not an officer in office in registers/officer.csv; only an officer may approve.")
 
 

@@ -19,9 +19,8 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.disclosure.policy import load_policy
+from pipelines.registers import RegisterError, active_officers, day, read_seed
 from pipelines.release import clock
-from pipelines.release.candidate import RegisterError, read_seed
-from pipelines.release.waivers import active_officers
 from pipelines.settings import Settings
 
 REGISTER = "registers/correction.csv"
@@ -111,12 +110,7 @@ def _corrections(settings: Settings, today: date) -> list[Correction]:
             raise RegisterError(f"{place}: every one of {', '.join(_COLUMNS)} must be filled in.")
         if row["family"] not in official:
             raise RegisterError(f"{place}: '{row['family']}' is no official indicator of registers/indicator.csv.")
-        dates = {}
-        for name in ("approved_on", "expires_on"):
-            try:
-                dates[name] = date.fromisoformat(row[name])
-            except ValueError:
-                raise RegisterError(f"{place}: {name} {row[name]!r} is not a date like 2027-06-15.") from None
+        dates = {name: day(row[name], place, name) for name in ("approved_on", "expires_on")}
         if not row["cohort_year"].isdigit():
             raise RegisterError(f"{place}: cohort_year {row['cohort_year']!r} is not a year like 2026.")
         if row["approved_by"] == row["entered_by"]:

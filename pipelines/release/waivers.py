@@ -1,4 +1,4 @@
-"""Waivers and the officers who may sign them.
+"""Waivers of failing checks.
 
 What belongs here: which waivers hold today and which are wrong, each by name.
 What does not: what a waived check then means (`gate`). Nothing about disclosure can be waived.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
-from pipelines.release.candidate import RegisterError, read_seed
+from pipelines.registers import active_officers, day, read_seed
 from pipelines.settings import Settings
 
 _COLUMNS = (
@@ -55,18 +55,6 @@ class Waiver:
         return asdict(self)
 
 
-def active_officers(settings: Settings, today: date) -> set[str]:
-    """Officers of `registers/officer.csv` in office on that day. Errors: RegisterError that names a malformed row."""
-    found = set()
-    for number, row in enumerate(read_seed(settings, "registers/officer.csv"), start=2):
-        place = f"registers/officer.csv, line {number}"
-        start = _day(row["active_from"], place, "active_from")
-        end = _day(row["active_until"], place, "active_until") if row["active_until"] else date.max
-        if start <= today <= end:
-            found.add(row["officer"])
-    return found
-
-
 def load_waivers(settings: Settings, today: date) -> tuple[list[Waiver], list[str]]:
     """Waivers that hold today, and one sentence for each that does not."""
     officers = active_officers(settings, today)
@@ -89,8 +77,8 @@ def _problem(row: dict, place: str, officers: set[str], today: date) -> str:
         if not row[name].strip() and name not in _MAY_BE_EMPTY:
             return f"{place}: {name} is empty. The waiver has no effect until it is filled in."
     try:
-        approved = _day(row["approved_on"], place, "approved_on")
-        expires = _day(row["expires_on"], place, "expires_on")
+        approved = day(row["approved_on"], place, "approved_on")
+        expires = day(row["expires_on"], place, "expires_on")
     except ValueError as error:
         return str(error)
     if row["check_id"].startswith("disclosure."):
@@ -106,10 +94,3 @@ def _problem(row: dict, place: str, officers: set[str], today: date) -> str:
     if expires < today:
         return f"{place}: expired on {expires}. Renew it, or remove the row."
     return ""
-
-
-def _day(text: str, place: str, column: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise RegisterError(f"{place}: {column} {text!r} is not a date like 2027-06-15.") from None

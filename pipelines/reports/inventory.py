@@ -15,10 +15,11 @@ import polars as pl
 
 import schemas
 from pipelines.intake import views
+from pipelines.registers import read_seed
 from pipelines.reports import words
 from pipelines.reports.lineage import Lineage
 from pipelines.reports.page import write
-from pipelines.reports.titles import Titles, seed
+from pipelines.reports.titles import Titles
 from pipelines.settings import Settings
 from schemas.elements import ELEMENTS, Element
 
@@ -114,7 +115,7 @@ def readers(lineage: Lineage, collection: schemas.Collection, element: Element) 
 
 
 def registered(settings: Settings) -> dict[tuple[str, str], dict[str, str]]:
-    return {(row["collection"], row["element"]): row for row in seed(settings, "registers/collection.csv")}
+    return {(row["collection"], row["element"]): row for row in read_seed(settings, "registers/collection.csv")}
 
 
 def completeness(settings: Settings, name: str) -> tuple[dict[str, str], tuple[int, int] | None]:

@@ -15,9 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.quality import check_result
+from pipelines.registers import read_seed
 from pipelines.reports import words
 from pipelines.reports.page import slug
-from pipelines.reports.titles import Titles, seed
+from pipelines.reports.titles import Titles
 from pipelines.settings import Settings
 
 Row = dict[str, object]
@@ -98,11 +99,11 @@ def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
         titles=titles,
         groups={
             (row["breakdown_code"], row["group_code"]): row["group_name"]
-            for row in seed(settings, "reference/student_group.csv")  # breakdowns in the seed's order
+            for row in read_seed(settings, "reference/student_group.csv")  # breakdowns in the seed's order
         },
         subjects={
             (row["indicator_code"], row["subject_code"]): row["subject_name"]
-            for row in seed(settings, "reference/subject.csv")
+            for row in read_seed(settings, "reference/subject.csv")
         },
         known=known,
         open=not_yet,
@@ -115,7 +116,7 @@ def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
         third_parties=third_parties(settings, titles, data_dir),
         flows={code: newest(data_dir / f"{TRANSITION}{code}.parquet") for code in words.TRANSITIONS},
         coverage=coverage(data_dir),
-        windows={row["window_code"]: row for row in seed(settings, "policy/outcome_window.csv")},
+        windows={row["window_code"]: row for row in read_seed(settings, "policy/outcome_window.csv")},
         cache=settings.work / "charts",
     )
 
@@ -224,12 +225,12 @@ def third_parties(settings: Settings, titles: Titles, data_dir: Path) -> dict[st
     """Family → whose files of third parties it reads, under which license: these are not this state's people."""
     path = data_dir / "mart_availability.parquet"
     packages: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in seed(settings, "registers/third_party_delivery.csv"):
+    for row in read_seed(settings, "registers/third_party_delivery.csv"):
         packages[row["submitter"]][row["package"]] = None
     if not path.exists() or not packages:
         return {}
     remarks = defaultdict(list)
-    for row in seed(settings, "registers/package.csv"):
+    for row in read_seed(settings, "registers/package.csv"):
         first = row["institution_note"].split(". ")[0].rstrip(".")
         if first and first not in remarks[(row["package"], row["collection"])]:
             remarks[(row["package"], row["collection"])].append(first)

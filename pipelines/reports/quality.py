@@ -7,7 +7,6 @@ that stop publication (without submitter where they are about rows), and shares 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import polars as pl
 from pipelines import planner
 from pipelines.intake import calendar, ledger
 from pipelines.quality import check_result
+from pipelines.registers import read_seed
 from pipelines.release.gate import load_thresholds
 from pipelines.reports import effects, words
 from pipelines.reports.page import write
@@ -520,8 +520,7 @@ def linked(settings: Settings, data: Path) -> list[dict]:
 
 def groups(settings: Settings) -> list[dict[str, str]]:
     """Student groups of every breakdown, in the order of the seed."""
-    with (settings.seeds / "reference" / "student_group.csv").open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
+    return read_seed(settings, "reference/student_group.csv")
 
 
 # --- restricted edition -----------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ def notices(published: Published, family: str) -> list[str]:
         found.append(f"Not brought up to date in this release. {reasons}." if reasons else "Not brought up to date.")
     if family in published.not_revised:
         found.append(
-            f"The figures of {words.years(published.not_revised[family])} stay as they were published: a revision would "
-            "give away the few people of whom newer data say something else."
+            f"The figures of {words.years(published.not_revised[family])} stay as they were published: a revision "
+            "would give away the few people of whom newer data say something else."
         )
     if first != published.data_as_of:
         since = first if first == last else f"{first} to {last}"

@@ -5,25 +5,16 @@ What belongs here: looking a title up. What does not: words that are nobody's re
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import polars as pl
 
 import schemas
+from pipelines.registers import read_seed
 from pipelines.reports import words
 from pipelines.settings import Settings
 
 LEA_PREFIX = "lea_"
-
-
-def seed(settings: Settings, name: str) -> list[dict[str, str]]:
-    """Rows of a seed file as text; empty when the file is absent."""
-    path = settings.seeds / name
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
 
 
 class Titles:
@@ -31,11 +22,11 @@ class Titles:
 
     def __init__(self, settings: Settings, data_dir: Path | None = None):
         """`data_dir`: published or candidate tables, from which districts have their names."""
-        self.indicators = {row["indicator_code"]: row for row in seed(settings, "registers/indicator.csv")}
-        self.families = {row["family"]: row for row in seed(settings, "registers/family.csv")}
+        self.indicators = {row["indicator_code"]: row for row in read_seed(settings, "registers/indicator.csv")}
+        self.families = {row["family"]: row for row in read_seed(settings, "registers/family.csv")}
         self.collections = {name: each.title for name, each in schemas.collections().items()}
-        self.packages = {row["package"]: row["title"] for row in seed(settings, "registers/package.csv")}
-        self._agreements = seed(settings, "registers/agreement.csv")
+        self.packages = {row["package"]: row["title"] for row in read_seed(settings, "registers/package.csv")}
+        self._agreements = read_seed(settings, "registers/agreement.csv")
         self._leas = lea_names(data_dir) if data_dir else {}
 
     def family(self, code: str) -> str:

@@ -17,8 +17,7 @@ import duckdb
 from pipelines import writer_lock
 from pipelines.errors import P20wError
 from pipelines.identity.vault import open_vault
-from pipelines.release.candidate import read_seed
-from pipelines.release.waivers import active_officers
+from pipelines.registers import active_officers, read_seed
 from pipelines.settings import Settings
 
 

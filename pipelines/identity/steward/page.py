@@ -28,7 +28,6 @@ from pipelines.identity.steward.desk import at_desk, require_steward
 from pipelines.identity.steward.verdict import give_verdict
 from pipelines.identity.vault import VaultError
 from pipelines.progress import say
-from pipelines.release.candidate import RegisterError
 from pipelines.reports.page import TEMPLATES
 from pipelines.settings import Settings
 from pipelines.writer_lock import WriterBusy
@@ -145,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (WriterBusy, VaultError) as error:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             content = _render(server, "The vault is in use", problem=f"{error} Try again when it has ended.")
-        except (P20wError, RegisterError) as error:
+        except P20wError as error:
             status, content = HTTPStatus.CONFLICT, _render(server, "This cannot be done", problem=str(error))
         if status == HTTPStatus.SEE_OTHER:
             self._send(status, b"", "text/plain; charset=utf-8", {"Location": f"{server.base}{content}"})

@@ -29,8 +29,8 @@ from pipelines.disclosure.stranger.attack import attack_release
 from pipelines.disclosure.stranger.figures import MART, equations, figures, read_rows
 from pipelines.disclosure.stranger.rules import Rules, read_rules, rules_of, write_rules
 from pipelines.errors import P20wError
+from pipelines.registers import read_seed
 from pipelines.release.attack import public_rules
-from pipelines.release.candidate import read_seed
 from pipelines.settings import load
 
 PLACES = organization(2, 3)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from release_home import Installation
 
+from pipelines.registers import read_seed
 from pipelines.release import candidate
-from pipelines.release.candidate import read_seed
 from pipelines.settings import load
 
 

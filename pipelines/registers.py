@@ -1,0 +1,46 @@
+"""Rows of the seeds that people keep, as text, and who may sign.
+
+What belongs here: reading a seed file, its dates, the officers in office. What does not: what a register's rows mean
+(the room that it concerns).
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import date
+
+from pipelines.errors import P20wError
+from pipelines.settings import Settings
+
+
+class RegisterError(P20wError):
+    """A row of a seed that people keep is malformed; the sentence names file, line and what to correct."""
+
+
+def read_seed(settings: Settings, relative: str) -> list[dict[str, str]]:
+    """Rows of one seed file as text (`registers/waiver.csv`); empty when the file is absent."""
+    path = settings.seeds / relative
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def day(text: str, place: str, column: str) -> date:
+    """A date of a row. Errors: RegisterError that names the place (file and line) and the column."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise RegisterError(f"{place}: {column} {text!r} is not a date like 2027-06-15.") from None
+
+
+def active_officers(settings: Settings, today: date) -> set[str]:
+    """Officers of `registers/officer.csv` in office on that day. Errors: RegisterError that names a malformed row."""
+    found = set()
+    for number, row in enumerate(read_seed(settings, "registers/officer.csv"), start=2):
+        place = f"registers/officer.csv, line {number}"
+        start = day(row["active_from"], place, "active_from")
+        end = day(row["active_until"], place, "active_until") if row["active_until"] else date.max
+        if start <= today <= end:
+            found.add(row["officer"])
+    return found
