@@ -4,7 +4,7 @@ What belongs here: records that plainly are one person (knots), keys that two re
 What does not: how much an agreement weighs (model.py).
 
 Keys are rows of seeds/policy/link_key.csv: the standard columns that must agree, and the cap above which a group says
-too little to be worth comparing.
+too little to be worth comparing. What ties records without a comparison is in seeds/policy/link_plain_rule.csv.
 """
 
 from __future__ import annotations
@@ -21,16 +21,6 @@ from pipelines.identity.linker.policy import rows_in_force
 from pipelines.identity.linker.standard import STANDARD
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two values meet by the product
-
-# Values that, agreeing together, leave no doubt worth a comparison.
-PLAIN = (
-    ("ssn", "given_root", "birth"),
-    ("ssn", "surname", "birth"),
-    ("state_id", "given_root", "birth"),
-    ("state_id", "surname", "birth"),
-    ("number", "given_root", "surname", "birth"),
-    ("given_root", "middle", "surname", "birth", "postal"),
-)
 
 
 @dataclass(frozen=True)
@@ -50,20 +40,35 @@ def load_keys(path: Path) -> list[Key]:
     """Keys in the order of the policy. Raises P20wError for a column or cap that is not understood."""
     keys = []
     for line, row in rows_in_force(path, "key"):
-        parts = tuple(part.strip() for part in row["parts"].split(";"))
-        unknown = sorted(set(parts) - set(STANDARD))
-        if unknown or not row["cap"].isdigit():
+        parts = _parts(path, line, row["parts"])
+        if not row["cap"].isdigit():
             raise P20wError(
-                f"{path.name}, line {line}: "
-                + (f"{', '.join(unknown)} is no standard column" if unknown else f"the cap '{row['cap']}' is no number")
-                + ". Mend the key or take it out."
+                f"{path.name}, line {line}: the cap '{row['cap']}' is no number. Mend the key or take it out."
             )
         keys.append(Key(row["key"], parts, int(row["cap"]), int(row.get("most_pairs") or 0)))
     return keys
 
 
-def tie_knots(con: duckdb.DuckDBPyConnection, count: int, duplicate_free: tuple[str, ...] = ()) -> np.ndarray:
-    """Group records that agree on everything of a PLAIN rule; table `knot` (id, knot) and the knot of each record.
+def load_plain_rules(path: Path) -> list[tuple[str, ...]]:
+    """Standard columns whose values, agreeing together, leave no doubt worth a comparison. Raises P20wError for a
+    column that is not understood."""
+    return [_parts(path, line, row["parts"]) for line, row in rows_in_force(path, "rule")]
+
+
+def _parts(path: Path, line: int, text: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in text.split(";"))
+    unknown = sorted(set(parts) - set(STANDARD))
+    if unknown:
+        raise P20wError(
+            f"{path.name}, line {line}: {', '.join(unknown)} is no standard column. Mend the row or take it out."
+        )
+    return parts
+
+
+def tie_knots(
+    con: duckdb.DuckDBPyConnection, count: int, rules: list[tuple[str, ...]], duplicate_free: tuple[str, ...] = ()
+) -> np.ndarray:
+    """Group records that agree on everything of one of the rules; table `knot` (id, knot) and the knot of each record.
 
     Shape (count,), the smallest id of the knot. Records of a source that names nobody twice are left to be compared:
     in a knot two of them could meet unseen.
@@ -71,7 +76,7 @@ def tie_knots(con: duckdb.DuckDBPyConnection, count: int, duplicate_free: tuple[
     column = _Hashes(con, count)
     free = ~np.isin(column.of("source"), _hashes_of(con, duplicate_free))
     first, second = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for parts in PLAIN:
+    for parts in rules:
         at, value = column.together(parts)
         at, value = at[free[at]], value[free[at]]
         order = np.argsort(value, kind="stable")

@@ -23,8 +23,6 @@ import polars as pl
 from pipelines.errors import P20wError
 from pipelines.identity.linker.policy import rows_in_force
 
-# A comparison is made where at least this share of the records has a value.
-FILLED_SHARE = 0.02
 ROUNDS = 60
 PASSES = 3
 NUMBERS = {"ssn", "state_id", "number"}
@@ -185,7 +183,7 @@ def train(
     used = {
         name: levels
         for (name, levels), count in zip(comparisons.items(), filled, strict=True)
-        if count >= FILLED_SHARE * records
+        if count >= parameter["filled_share"] * records
     }
     drawn = (
         f"SELECT a, b FROM (SELECT 1 + CAST(hash(i || '|a') % {records} AS BIGINT) AS a, "

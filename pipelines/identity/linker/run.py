@@ -15,7 +15,13 @@ import polars as pl
 
 from pipelines.errors import P20wError
 from pipelines.identity.linker.accuracy import Accuracy, accuracy
-from pipelines.identity.linker.candidate import compare_candidates, load_keys, pairs_of_groups, tie_knots
+from pipelines.identity.linker.candidate import (
+    compare_candidates,
+    load_keys,
+    load_plain_rules,
+    pairs_of_groups,
+    tie_knots,
+)
 from pipelines.identity.linker.columns import ColumnMap, read_map
 from pipelines.identity.linker.group import components, group
 from pipelines.identity.linker.model import Model, load_levels, score, train
@@ -94,7 +100,8 @@ def link(con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, seeds: 
     parameter = parameters(seeds / "policy" / "link_parameter.csv")
     count = standardize(con, table, columns, seeds / "reference", parameter["ssn_invalid_share"])
     con.execute(f"DROP TABLE {table}")
-    knot = tie_knots(con, count, columns.duplicate_free)
+    plain = load_plain_rules(seeds / "policy" / "link_plain_rule.csv")
+    knot = tie_knots(con, count, plain, columns.duplicate_free)
     candidates = compare_candidates(con, load_keys(seeds / "policy" / "link_key.csv"))
     say(f"{count} records, {candidates} pairs to compare")
     model = train(con, load_levels(seeds / "policy" / "link_level.csv"), count, parameter)

@@ -167,7 +167,7 @@ def candidates(rows: list[dict[str, str]], keys: list[candidate.Key]) -> tuple[l
     full = [{role: "" for role in ROLES} | {"record_id": f"{i:04d}"} | row for i, row in enumerate(rows)]
     con.register("table_as_sent", pl.DataFrame(full, schema=dict.fromkeys(ROLES, pl.String)).to_arrow())
     count = standardize(con, "table_as_sent", EVERY, REFERENCE)
-    knot = candidate.tie_knots(con, count)
+    knot = candidate.tie_knots(con, count, candidate.load_plain_rules(POLICY / "link_plain_rule.csv"))
     candidate.compare_candidates(con, keys)
     return con.execute("SELECT a, b FROM candidate ORDER BY a, b").fetchall(), knot.tolist()
 
@@ -238,6 +238,9 @@ def test_a_key_of_unknown_columns_is_refused(tmp_path):
     path.write_text("key,parts,cap,reason\nshoe,shoe_size,9,none\n")
     with pytest.raises(P20wError, match="line 2: shoe_size"):
         candidate.load_keys(path)
+    path.write_text("rule,parts,reason\nshoe,ssn;shoe_size,none\n")
+    with pytest.raises(P20wError, match="line 2: shoe_size"):
+        candidate.load_plain_rules(path)
 
 
 def test_a_policy_row_counts_from_its_date_until_a_later_one_takes_its_place(tmp_path):
