@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -31,6 +32,9 @@ PHASES = {
     "warehouse": ("warehouse", ["tag:warehouse", "resource_type:seed"]),
     "mart": ("warehouse", ["tag:mart"]),
 }
+
+
+PARSED = "partial_parse.msgpack"  # dbt's name of what it keeps of a parse
 
 
 class DbtCrashed(RuntimeError):
@@ -147,10 +151,7 @@ def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> Pha
     results = target_path / "run_results.json"
     results.unlink(missing_ok=True)
     manifest = ensure_manifest(settings)
-    # dbt reads its own partial-parse file, so that a phase costs no second parse.
-    partial = manifest.parent / "partial_parse.msgpack"
-    if partial.exists():
-        shutil.copyfile(partial, target_path / "partial_parse.msgpack")
+    reuse_parse(settings, manifest, target_path, target)
     basis = identity_basis(settings) if phase == "identity" else ""
     if phase == "identity":
         full_refresh = current.begin_phase(settings, basis) or full_refresh
@@ -164,6 +165,17 @@ def run_phase(settings: Settings, phase: str, full_refresh: bool = False) -> Pha
     if phase == "identity" and not failed:
         current.end_phase(settings, basis)
     return PhaseResult(phase, results, target_path / "manifest.json", failed, time.monotonic() - started)
+
+
+def reuse_parse(settings: Settings, manifest: Path, target_path: Path, target: str) -> None:
+    """Put what dbt parsed before for the same target beside its results, unless it is there: it looks itself for files
+    that changed since. Another target, or another vault's key, is another project to it, parsed as a whole once."""
+    own = target_path / PARSED
+    same = [phase_folder(settings, phase) for phase, (other, _) in PHASES.items() if other == target]
+    for folder in (*same, manifest.parent) if not own.exists() else ():
+        if (folder / PARSED).exists():
+            shutil.copyfile(folder / PARSED, own)
+            return
 
 
 def command(settings: Settings, arguments: list[str], target: str, target_path: Path) -> list[str]:
@@ -182,11 +194,12 @@ def log_path(settings: Settings, target: str) -> Path:
 
 
 def environment(settings: Settings, secret: bool) -> dict[str, str]:
-    """Environment of a dbt call. The vault's key goes to the one child that needs it, under a name dbt scrubs."""
+    """Environment of a dbt call, which runs in the home. The vault's key goes to the one child that needs it, under a
+    name dbt scrubs. Paths are the same in every home: where one differs, dbt parses the whole project again."""
     from pipelines.identity import vault
 
     settings.logs.mkdir(parents=True, exist_ok=True)
-    extra = {"P20W_WAREHOUSE_FILE": str(settings.warehouse_file)}
+    extra = {"P20W_WAREHOUSE_FILE": os.path.relpath(settings.warehouse_file, settings.home)}
     if secret:
         extra.update(vault.dbt_environment(settings))
     return child_environment(settings, **extra)
@@ -206,7 +219,7 @@ def _call(
     with subprocess.Popen(
         command(settings, arguments, target, target_path),
         env=environment(settings, secret),
-        cwd=settings.dbt_dir,
+        cwd=settings.home,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -132,12 +132,13 @@ def prepare_vault(settings: Settings) -> None:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables for the one child process that runs dbt's `vault` target; the key is among them, so pass no others."""
+    """Variables for the one child process that runs dbt's `vault` target, in the home; the key is among them, so pass
+    no others."""
     prepare_vault(settings)
     return {
-        "P20W_VAULT_FILE": str(settings.vault_file),
-        "P20W_VAULT_TEMP_DIRECTORY": str(temp_directory(settings)),
-        "P20W_EXTENSION_DIRECTORY": str(extension_directory(settings)),
+        "P20W_VAULT_FILE": os.path.relpath(settings.vault_file, settings.home),
+        "P20W_VAULT_TEMP_DIRECTORY": os.path.relpath(temp_directory(settings), settings.home),
+        "P20W_EXTENSION_DIRECTORY": os.path.relpath(extension_directory(settings), settings.home),
         "DBT_ENV_SECRET_VAULT_KEY": settings.vault_key(),
     }
 

@@ -43,14 +43,14 @@ def official_columns(settings) -> str:
 
 def run(settings, *arguments: str) -> dict:
     target = settings.work / "dbt" / "unit"
-    parsed = dbt.ensure_manifest(settings).with_name("partial_parse.msgpack")
+    parsed = dbt.ensure_manifest(settings).with_name(dbt.PARSED)
     if parsed.exists() and not target.exists():  # the project is parsed once for all
         target.mkdir(parents=True)
         shutil.copyfile(parsed, target / parsed.name)
     done = subprocess.run(
         dbt.command(settings, list(arguments), "warehouse", target),
         env=dbt.environment(settings, secret=False),
-        cwd=settings.dbt_dir,
+        cwd=settings.home,
         capture_output=True,
         text=True,
     )

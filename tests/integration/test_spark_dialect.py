@@ -36,10 +36,10 @@ def compiled(tmp_path_factory, manifest) -> dict[str, str]:
     settings.home.mkdir()
     target = folder / "target"
     target.mkdir()
-    shutil.copyfile(dbt.ensure_manifest(settings).with_name("partial_parse.msgpack"), target / "partial_parse.msgpack")
+    shutil.copyfile(dbt.ensure_manifest(settings).with_name(dbt.PARSED), target / dbt.PARSED)
     done = subprocess.run(
         dbt.command(settings, ["compile", "--select", "path:models/protected"], "warehouse", target),
-        env=dbt.environment(settings, secret=False), cwd=settings.dbt_dir, capture_output=True, text=True,
+        env=dbt.environment(settings, secret=False), cwd=settings.home, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
     return {path.stem: path.read_text() for path in target.rglob("perturbed_*.sql") if path.stem in MODELS}

@@ -1,6 +1,5 @@
 """A private home with a vault per test, and a small population that went through dbt once per session."""
 
-import shutil
 import subprocess
 
 import polars as pl
@@ -24,35 +23,55 @@ def home(tmp_path):
     return load({"P20W_HOME": str(tmp_path / "state"), "P20W_TRUTH": str(tmp_path / "truth")})
 
 
-def run_dbt(settings):
-    """dbt's identity phase over the home's vault, as a night calls it, but with a target folder outside the vault:
-    what dbt writes of its own accord can be searched there. Returns what it printed."""
+# Vaults of these tests have one key, so that dbt parses the project for them once: the session's parse is kept here.
+VAULT_KEY = "5e" * 32
+PARSED: list[bytes] = []
+
+
+def with_test_key(settings):
+    """Give a home that has no key yet the one of all these tests."""
+    if not settings.vault_key_file.exists():
+        settings.vault_key_file.parent.mkdir(parents=True, exist_ok=True)
+        settings.vault_key_file.write_text(VAULT_KEY)
+        settings.vault_key_file.chmod(0o600)
+
+
+def call_dbt(settings, *more):
+    """dbt's identity phase over the home's vault, with a target folder outside it: what dbt writes of its own accord
+    can be searched there. Returns what it printed."""
     target = settings.work / "target"
     target.mkdir(parents=True, exist_ok=True)
-    basis = dbt.identity_basis(settings)
-    whole = ["--full-refresh"] if current.begin_phase(settings, basis) else []
-    parsed = dbt.ensure_manifest(settings).with_name("partial_parse.msgpack")
-    if parsed.exists():
-        shutil.copyfile(parsed, target / parsed.name)
+    kept = target / dbt.PARSED
+    if PARSED and not kept.exists():
+        kept.write_bytes(PARSED[0])
     done = subprocess.run(
         dbt.command(
             settings,
-            ["build", "--select", "+tag:vault", "--exclude-resource-type", "unit_test", *whole],
+            ["build", "--select", "+tag:vault", "--exclude-resource-type", "unit_test", *more],
             "vault",
             target,
         ),
         env=dbt.environment(settings, secret=True),
-        cwd=settings.dbt_dir,
+        cwd=settings.home,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    current.end_phase(settings, basis)
+    PARSED[:] = [kept.read_bytes()]
     return done.stdout + done.stderr
+
+
+def run_dbt(settings):
+    """dbt's identity phase as a night calls it. Returns what it printed."""
+    basis = dbt.identity_basis(settings)
+    printed = call_dbt(settings, *(["--full-refresh"] if current.begin_phase(settings, basis) else []))
+    current.end_phase(settings, basis)
+    return printed
 
 
 def deliver(settings, rows, build_id="20261121T000000-aaaa"):
     """Mint record keys for identifier rows of several sectors, all current; returns the rows with record_key."""
+    with_test_key(settings)
     with open_vault(settings) as con:
         parts = [
             group.with_columns(record_key=record_keys(con, group, sector, build_id))

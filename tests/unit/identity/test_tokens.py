@@ -4,7 +4,6 @@ import csv
 import hmac
 import io
 import shutil
-import subprocess
 from dataclasses import replace
 from datetime import date
 
@@ -12,7 +11,6 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines import dbt
 from pipelines.errors import P20wError
 from pipelines.identity import tokens
 from pipelines.identity.current import write_current
@@ -26,7 +24,7 @@ from pipelines.settings import ROOT, Settings
 from schemas import collections
 from schemas.elements import ELEMENTS, TOKEN_PREFIX
 
-from .conftest import deliver
+from .conftest import call_dbt, deliver, with_test_key
 
 TODAY = date(2026, 11, 21)
 BUILD = "20261121T000000-aaaa"
@@ -133,30 +131,12 @@ def write_table(path, header, rows, **options):
     return path
 
 
-def build_models(settings):
-    """dbt's identity phase with a target folder outside the vault, where it can be searched; what dbt printed."""
-    target = settings.work / "target"
-    target.mkdir(parents=True)
-    parsed = dbt.ensure_manifest(settings).with_name("partial_parse.msgpack")
-    shutil.copyfile(parsed, target / parsed.name)
-    done = subprocess.run(
-        dbt.command(
-            settings, ["build", "--select", "+tag:vault", "--exclude-resource-type", "unit_test"], "vault", target
-        ),
-        env=dbt.environment(settings, secret=True),
-        cwd=settings.dbt_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def tokened(tmp_path_factory):
     """A delivery of tokens and one with identifiers, through intake and dbt: settings, the token files, all output."""
     folder = tmp_path_factory.mktemp("tokens")
     settings = settings_of(folder)
+    with_test_key(settings)
     said = []
     for name, header, rows, text in [
         ("client.csv", CLIENT, CLIENTS, MAP),
@@ -178,7 +158,7 @@ def tokened(tmp_path_factory):
             "INSERT INTO current_record SELECT record_key FROM identity_record"
             " ANTI JOIN current_record USING (record_key)"
         )
-    said.append(build_models(settings))
+    said.append(call_dbt(settings))
     run_identity(settings, BUILD)
     return settings, "\n".join(said)
 
