@@ -14,11 +14,11 @@ one of their members. What y adds is who of those told is not counted in it, and
 Other definitions of the same group (two roll-ups of race, two of foster care) and programs that nearly are a group
 follow the group they could be read as. Where `all` of an organization is hidden, nothing is told there.
 
-In time: every candidate follows the pattern of its own night, and every release besides the official rows that stand in
-it, which are frozen until a dated revision. An official year that waits for certified deliveries is not there yet, and
-in-year figures do not wait with it: they follow the pattern that the night found for it. Where certified counts later
-lead to another pattern, a figure released before may stand where the table then hides; to make in-year figures wait
-instead, hold them with the table.
+In time: a candidate follows the pattern of its own night, a release the official rows that stand in it, which are
+frozen until a dated revision: tonight's pattern of a year that keeps its old rows is told by nothing. An official year
+that waits for certified deliveries is not there yet, and in-year figures do not wait with it: they follow the pattern
+that the night found for it. Where certified counts later lead to another pattern, a figure released before may stand
+where the table then hides; to make in-year figures wait instead, hold them with the table.
 """
 
 from __future__ import annotations
@@ -95,19 +95,20 @@ def load_one_way(seeds: Path) -> OneWay:
     )
 
 
-def withhold(tables: dict[str, pl.DataFrame], one_way: OneWay) -> dict[str, pl.DataFrame]:
+def withhold(
+    tables: dict[str, pl.DataFrame], one_way: OneWay, pattern: pl.DataFrame | None = None
+) -> dict[str, pl.DataFrame]:
     """The marts with every perturbed row empty, or gone, that stands where an official count beside it is not told.
 
-    tables: marts by name; official rows are those of the long mart among them, whether new, held or frozen. Rows of the
-    long mart keep their place and read `suppressed`, for the one reason that all small groups have; flows, coverage and
-    link quality have no row for what is not shown. A table without such a row is returned as it is.
+    tables: marts by name; pattern: the official rows that say what is told, by default those of the long mart. Rows of
+    the long mart keep their place and read `suppressed`, for the one reason that all small groups have; flows, coverage
+    and link quality have no row for what is not shown. A table without such a row is returned as it is.
     """
     long = tables.get(LONG)
     if long is None:
         return dict(tables)
-    # What is incomplete was held after its pattern was made, which the candidate followed already.
-    published = (pl.col("protection") == "official") & (pl.col("value_status") != "incomplete")
-    official = long.filter(published).rename({"indicator_code": "official_code"})
+    official = long.filter(pl.col("protection") == "official") if pattern is None else pattern
+    official = official.rename({"indicator_code": "official_code"})
     hidden = official.filter(pl.col("denominator_count").is_null()).select(CELL).unique()
     hidden_numerator = official.filter(pl.col("numerator_count").is_null()).select(CELL).unique()
     kept = dict(tables)

@@ -15,12 +15,15 @@ from pipelines.settings import Settings
 
 CHECK_ID = "disclosure.candidate.told_once"
 
-# hidden: every official cell without its denominator or numerator, with its place.
+# hidden: every official cell without its denominator or numerator, with its place; of an incomplete year no cell is
+# hidden, because none is told.
 _HIDDEN = """
 hidden as (
     select indicator_code as code, cohort_year as year, organization_level as level, organization_id_state as id,
         breakdown_code as b, group_code as g, denominator_count is null as d, numerator_count is null as n
-    from long where protection = 'official' and (denominator_count is null or numerator_count is null)
+    from long
+    where protection = 'official' and value_status <> 'incomplete'
+        and (denominator_count is null or numerator_count is null)
 ),
 counts as (
     select indicator_code as teller, unnest(string_split(counts_people_of, ';')) as code

@@ -66,10 +66,17 @@ def public_rules(settings: Settings, day: date) -> Rules:
 
 
 def attack_folder(settings: Settings, build_id: str, folder: Path) -> ReleaseAttack:
-    """Attack the tables in `folder`/data beside all releases; findings go to evidence/disclosure/<build_id>__attack."""
+    """Attack the tables in `folder`/data beside all releases; findings go to evidence/disclosure/<build_id>__attack, or
+    __attack_of_release for what is about to be published. Errors: P20wError when a release that was shown is gone."""
     rules = public_rules(settings, planner.day_of(build_id))
     shown = [settings.releases / release_id for release_id in sorted(ledger.recorded(settings))]
-    found = attack_release(folder, rules, [path for path in shown if path.exists()])
+    gone = [path.name for path in shown if not path.exists()]
+    if gone:
+        raise P20wError(
+            f"Release {', '.join(gone)} was shown, but its folder is gone from {settings.releases}. Nobody can tell "
+            "what it gives away beside a new one: restore the folder from a backup."
+        )
+    found = attack_release(folder, rules, shown)
     report(found)
     evidence = settings.evidence / "disclosure"
     evidence.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,5 +84,5 @@ def attack_folder(settings: Settings, build_id: str, folder: Path) -> ReleaseAtt
         [(build_id, each.rule, each.sentence) for each in found.findings],
         schema={"build_id": pl.String, "rule": pl.String, "sentence": pl.String},
         orient="row",
-    ).write_parquet(evidence / f"{build_id}__attack.parquet")
+    ).write_parquet(evidence / f"{build_id}__attack{'' if folder == settings.candidate else '_of_release'}.parquet")
     return found

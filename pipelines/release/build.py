@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,8 +16,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipelines.disclosure.one_way import COVERAGE, OneWay, load_one_way, withhold
-from pipelines.release.candidate import LONG_MART, export, indicator_codes, quoted, table_digest
+from pipelines.disclosure.one_way import load_one_way, withhold
+from pipelines.release.candidate import LONG_MART, as_counted, export, indicator_codes, quoted, table_digest
 from pipelines.release.gate import FamilyDecision, GateDecision, linked
 from pipelines.release.revision import Revision, withdrawn_share
 from pipelines.settings import Settings
@@ -65,7 +64,6 @@ def assemble(
     data_as_of: date,
     previous: Path | None,
     revision: Revision,
-    candidate_data: Path | None = None,
 ) -> Assembled:
     """Put the tables of a release together, family by family and year by year.
 
@@ -74,18 +72,20 @@ def assemble(
 
     A year that a linked family published earlier is not joined by a family that showed nothing of it: the two were not
     protected together, and their difference might tell of few people. It waits for the next revision of both.
+
+    Perturbed rows are silent where the official table that stands in the release is (`disclosure.one_way`).
     """
     groups = linked(settings, decision.families)
-    data = candidate_data or settings.candidate / "data"
     by_mart: dict[str, list[FamilyDecision]] = {}
     for family in decision.families.values():
         by_mart.setdefault(family.mart, []).append(family)
-    tables, before, origins = {}, {}, []
+    tables, origins, fresh_long = {}, [], None
     for mart, families in sorted(by_mart.items()):
-        fresh = _read(data / f"{mart}.parquet")
+        fresh = as_counted(settings, mart)
         old = _read(previous / "data" / f"{mart}.parquet") if previous is not None else None
         if fresh is not None:
             fresh = fresh.with_columns(pl.lit(data_as_of).alias("data_as_of"))
+            fresh_long = fresh if mart == LONG_MART else fresh_long
         if old is not None:
             old = _as_today(old.drop("release_id"), fresh)
         parts = []
@@ -101,49 +101,24 @@ def assemble(
         like = fresh if fresh is not None else old
         table = pl.concat([like.clear(), *parts])
         tables[mart] = table.sort(table.columns, nulls_last=True)
-        if old is not None:
-            before[mart] = old
-    one_way = load_one_way(settings.seeds)
-    _stay_with_held(tables, before, origins, one_way)
-    # Official rows of this release may be held or frozen: what tonight's would let be told, these may hide.
-    told = withhold(tables, one_way)
-    for mart, table in told.items():
-        if table is not tables[mart]:
-            tables[mart] = table.sort(table.columns, nulls_last=True)
+    if LONG_MART in tables:
+        pattern = _pattern(tables[LONG_MART], fresh_long)
+        for mart, table in withhold(tables, load_one_way(settings.seeds), pattern).items():
+            if table is not tables[mart]:
+                tables[mart] = table.sort(table.columns, nulls_last=True)
     return Assembled(tables, origins)
 
 
-def _stay_with_held(
-    tables: dict[str, pl.DataFrame], before: dict[str, pl.DataFrame], origins: list[Row], one_way: OneWay
-) -> None:
-    """Where an official year is held, what counts its people again stays as released too, where it was released.
-
-    Tonight's rows followed the pattern of tonight's official table, and that one is not shown. Changes `tables`.
-    """
-    held: dict[str, set[int | None]] = {}
-    for row in origins:
-        if row.origin == "held" and row.family in one_way.official:
-            held.setdefault(row.family, set()).add(row.year)
-
-    def years(counted: Iterable[str]) -> list[int]:
-        return sorted(set().union(*(held.get(code, set()) for code in counted)) - {None})
-
-    stays = {mart: pl.lit(False) for mart in tables}
-    for code, counted in one_way.indicators.items():
-        if LONG_MART in tables:
-            stays[LONG_MART] |= (pl.col("indicator_code") == code) & pl.col("cohort_year").is_in(years(counted))
-    for mart, counted in {**one_way.marts, COVERAGE: sorted(one_way.official)}.items():
-        column = year_column(tables[mart].columns) if mart in tables else None
-        if column is not None:
-            stays[mart] |= pl.col(column).is_in(years(counted))
-    for mart, old in before.items():
-        if mart not in tables or old.filter(stays[mart]).is_empty():
-            continue
-        key = [name for name in ("indicator_code", year_column(old.columns)) if name in old.columns]
-        released = old.filter(stays[mart]).select(key).unique()
-        rest = tables[mart].join(released, on=key, how="anti", nulls_equal=True)
-        kept = old.filter(stays[mart]).select(tables[mart].columns)
-        tables[mart] = pl.concat([rest, kept]).sort(tables[mart].columns, nulls_last=True)
+def _pattern(table: pl.DataFrame, tonight: pl.DataFrame | None) -> pl.DataFrame:
+    """Official rows that say what is told and what is hidden: those that stand in the release, and tonight's of each
+    family's year of which the release tells nothing yet."""
+    is_official = pl.col("protection") == "official"
+    standing = table.filter(is_official & (pl.col("value_status") != "incomplete"))
+    if tonight is None:
+        return standing
+    year = ["indicator_code", "cohort_year"]
+    not_yet = tonight.filter(is_official).join(standing.select(year).unique(), on=year, how="anti", nulls_equal=True)
+    return pl.concat([standing, not_yet.select(standing.columns)])
 
 
 def year_column(columns: list[str]) -> str | None:
@@ -250,8 +225,11 @@ def _family(
         new_rows = _year(new, column, year)
         old_rows = _year(released, column, year)
         held = family.decision == "hold" and (family.held_years is None or year in family.held_years)
-        if held or (year in published_by_linked and _shows_nothing(old_rows)):
-            part, origin = (old_rows, "held") if not _empty(old_rows) else (_incomplete(new_rows), "incomplete")
+        if (held or year in published_by_linked) and _shows_nothing(old_rows):
+            part, origin = _incomplete(new_rows), "incomplete"
+            part = old_rows if _empty(part) else part
+        elif held:
+            part, origin = old_rows, "held"
         elif year in kept:
             part, origin = old_rows, kept[year]
         else:
@@ -297,7 +275,7 @@ def _published_years(released: pl.DataFrame | None) -> set[int | None]:
 
 def _shows_nothing(released: pl.DataFrame | None) -> bool:
     """Whether nothing was released, or only that it is incomplete. (Where a window was open, its end was foreseen.)"""
-    return _empty(released) or set(released["value_status"]) == {"incomplete"}
+    return _empty(released) or ("value_status" in released.columns and set(released["value_status"]) == {"incomplete"})
 
 
 def _incomplete(rows: pl.DataFrame | None) -> pl.DataFrame | None:

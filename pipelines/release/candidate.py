@@ -24,6 +24,7 @@ from pipelines.settings import Settings
 
 LONG_MART = "mart_indicator__organization"
 LAST_COLUMNS = ("data_as_of", "release_id")  # added at publication, never part of what is compared
+AS_COUNTED = "as_counted"  # folder of the candidate's tables before some of their rows were made silent
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -86,13 +87,25 @@ def build_candidate(settings: Settings, build_id: str) -> Candidate:
 
 
 def _tell_once(settings: Settings, con: duckdb.DuckDBPyConnection, data: Path) -> None:
-    """Empty the perturbed rows that stand where an official table of tonight hides its count."""
+    """Empty the perturbed rows that stand where an official table of tonight hides its count. As they were counted they
+    stay in the restricted folder beside: where another official table stands in a release, others are silent."""
     tables = {path.stem: pl.read_parquet(path) for path in sorted(data.glob("*.parquet"))}
     for mart, table in withhold(tables, load_one_way(settings.seeds)).items():
         if table is not tables[mart]:
+            (data.parent / AS_COUNTED).mkdir(exist_ok=True)
+            os.rename(data / f"{mart}.parquet", data.parent / AS_COUNTED / f"{mart}.parquet")
             con.register("told", table.to_arrow())
             export(con, "SELECT * FROM told", data / f"{mart}.parquet")
             con.unregister("told")
+
+
+def as_counted(settings: Settings, mart: str) -> pl.DataFrame | None:
+    """A mart of the candidate with no perturbed row made silent; None where the night made none."""
+    for folder in (AS_COUNTED, "data"):
+        path = settings.candidate / folder / f"{mart}.parquet"
+        if path.exists():
+            return pl.read_parquet(path)
+    return None
 
 
 def load_candidate(settings: Settings) -> Candidate:

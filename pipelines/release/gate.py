@@ -206,7 +206,7 @@ def _decide(settings: Settings, decision: GateDecision, candidate: Candidate, to
             continue  # about another candidate: neither proof nor finding; its absence is reported above
         if check["status"] not in _FAILING:
             continue
-        if check["layer"] == "disclosure" or check["category"] == "disclosure":
+        if is_disclosure(check):
             decision.reasons.append(_reason("disclosure_finding", check))
             continue
         waiver = next((waiver for waiver in waivers if waiver.covers(check)), None)
@@ -269,11 +269,19 @@ def load_thresholds(settings: Settings) -> list[tuple[str, float]]:
     return found
 
 
+def is_disclosure(check: dict) -> bool:
+    """Whether a check says if people are given away: nobody can waive it, and no threshold lets it pass."""
+    return check["layer"] == "disclosure" or check["category"] == "disclosure"
+
+
 def judged_status(check: dict, thresholds: list[tuple[str, float]]) -> str:
     """The status of a check with today's thresholds applied to its stored counts; the first matching pattern counts.
 
-    Only a counted status is judged again: a check that could not run, or was skipped, stays what it is.
+    Only a counted status is judged again: a check that could not run, or was skipped, stays what it is. No threshold
+    applies to disclosure: one finding is one too many.
     """
+    if is_disclosure(check):
+        return check["status"]
     if check["status"] in ("pass", "warn", "fail") and check["total_count"]:
         for pattern, maximum in thresholds:
             if fnmatch.fnmatchcase(check["check_id"], pattern):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pipelines import planner
 from pipelines.disclosure.stranger.rules import write_rules
+from pipelines.disclosure.told_once import told_twice
 from pipelines.registers import active_officers
 from pipelines.release import build, clock, ledger, metadata
 from pipelines.release.attack import attack_folder, public_rules
@@ -101,6 +102,15 @@ def publish(
     working.mkdir()
     build.write_tables(assembled, working, release_id)
     write_rules(public_rules(settings, data_as_of), working)
+    twice = sum(failing for _, failing in told_twice(working / "data", settings.seeds).values())
+    if twice:
+        remove_tree(working)
+        return PublishResult(
+            "refused",
+            shown_id,
+            f"Not released: {twice} perturbed rows tell people whom an official table of the release hides. Find out "
+            "why pipelines/disclosure/one_way.py let them through.",
+        )
     if any(row.origin != "new" for row in assembled.origins):
         # Other rows than the gate's evidence is about: attacked once more, as they will stand there.
         found = attack_folder(settings, build_id, working)

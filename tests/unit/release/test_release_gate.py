@@ -187,6 +187,17 @@ def test_thresholds_are_applied_again_to_stored_counts(installation):
     assert installation.night("20261121T191500-0004", [could_not_run]).families["graduation"].decision == "hold"
 
 
+def test_no_threshold_lets_a_disclosure_finding_pass(installation):
+    installation.seed("policy/check_threshold.csv", [{"check_id": "*", "maximum_share": "0.01"}])
+    found = row(
+        "disclosure.release.attack", "disclosure", category="disclosure", status="fail", failing_count=3,
+        total_count=100_000,
+    )  # fmt: skip
+    decision = installation.night(BUILD, [found])
+    assert decision.outcome == "refuse"
+    assert [reason.code for reason in decision.reasons] == ["disclosure_finding"]
+
+
 @pytest.mark.parametrize("share", ["much", "nan", "2", ""])
 def test_a_malformed_threshold_refuses_and_is_named(installation, share):
     installation.seed("policy/check_threshold.csv", [{"check_id": "intake.*", "maximum_share": share}])

@@ -216,7 +216,7 @@ def test_a_release_that_gives_someone_away_is_refused_whatever_its_evidence_says
     assert (result.status, result.release_id) == ("refused", first.release_id)
     assert publish.current(installation.settings).name == first.release_id
     assert not list(installation.settings.releases.glob(".building-*"))
-    found = pl.read_parquet(installation.settings.evidence / "disclosure" / f"{SECOND}__attack.parquet")
+    found = pl.read_parquet(installation.settings.evidence / "disclosure" / f"{SECOND}__attack_of_release.parquet")
     assert found["rule"].to_list() == ["bounds"] and "complement" in found["sentence"][0]
     assert "96" not in result.message
 
@@ -467,6 +467,22 @@ def test_what_a_frozen_year_hides_is_not_told_by_tonights_perturbed_rows(install
     assert installation.rows(columns, "indicator_code = 'course'") == courses
 
 
+def test_what_tonight_would_hide_of_a_frozen_year_is_told_by_no_perturbed_row(installation):
+    """A row that fell silent beside a figure that stands would tell that few people changed behind the figure."""
+    counting_graduates(installation)
+    counts = {("graduation", 2024): 82, ("course", 2024): 60}
+    installation.warehouse(counts)
+    installation.publish(installation.night(FIRST), DAY_1)
+    installation.warehouse(
+        counts | {("graduation", 2024): 83, ("course", 2023): 61}, statuses={("graduation", 2024): "withdrawn"}
+    )
+    installation.publish(installation.night(SECOND), DAY_2, approved_by="chair")
+    columns = "indicator_code, cohort_year, numerator_count, value_status"
+    assert installation.rows(columns) == [
+        ("course", 2023, 61, "shown"), ("course", 2024, 60, "shown"), ("graduation", 2024, 82, "shown"),
+    ]  # fmt: skip
+
+
 def test_a_perturbed_row_that_tells_what_an_official_table_hides_refuses_the_release(installation):
     counting_graduates(installation)
     installation.warehouse(
@@ -503,3 +519,17 @@ def test_in_year_figures_do_not_wait_for_a_held_table_and_follow_the_pattern_of_
         ("graduation", 2023, None, "incomplete"),
         ("graduation", 2024, None, "incomplete"),
     ]
+    # The table waits still; the figures of the next night do not.
+    installation.warehouse(
+        {("graduation", 2023): 80, ("graduation", 2024): 82, ("course", 2023): 75, ("course", 2024): 60},
+        statuses={("graduation", 2023): "suppressed"},
+    )
+    installation.publish(
+        installation.night(SECOND, extra=[MISSING_2024 | {"school_year": None}]), DAY_2, approved_by="chair"
+    )
+    assert installation.rows(columns, "indicator_code = 'course'") == [
+        ("course", 2023, None, "suppressed"),
+        ("course", 2024, 60, "shown"),
+    ]
+    years = json.loads((installation.settings.releases / "current" / "release.json").read_text())["years"]
+    assert {row["origin"] for row in years if row["family"] == "graduation"} == {"incomplete"}
