@@ -111,6 +111,7 @@ def verify(
         "nesting": pl.DataFrame(
             {"larger": nesting.outer, "smaller": nesting.inner, "in_denominator": nesting.in_denominator}
         ).cast({"larger": pl.Int64, "smaller": pl.Int64, "in_denominator": pl.Boolean}),
+        "overlap": pl.DataFrame({"whole": declaration.overlap.whole, "part": declaration.overlap.part}).cast(pl.Int64),
         "move": certificates.moves,
         "certified": certificates.certified,
     }
@@ -194,6 +195,10 @@ _RULES = {
     ),
     "Counts are shown that an earlier release hid": (
         "SELECT 1 FROM cell WHERE (hidden_d AND shown_d <> unknown()) OR (hidden_n AND shown_n <> unknown())"
+    ),
+    "A table of nearly the same people tells what another hides, or tells of the few who are in one of them only": (
+        "SELECT 1 FROM overlap JOIN cell AS w ON w.cell = whole JOIN cell AS p ON p.cell = part"
+        " WHERE w.shown_d <> unknown() AND abs(w.d - p.n) < n_min() AND (p.shown_n = unknown() OR w.d <> p.n)"
     ),
     "Moves touch a count that is shown": (
         "SELECT 1 FROM move JOIN cell USING (cell)"

@@ -12,7 +12,7 @@ that count nearly the same people, whenever each was released.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,8 @@ NOT_TOLD = -1
 class Earlier:
     """Earlier versions beside tonight's cells, and the values to compare them with.
 
-    versions: one pair (d, n) of arrays (cells,) for each earlier version, NOT_TOLD where it told nothing.
+    versions: one pair (d, n) of arrays (cells,) for each earlier version, NOT_TOLD where it told nothing. absent: one
+    array (cells,) for each: places that it did not know, where nobody was counted then.
     hidden_d, hidden_n, unbanded: (cells,) what some version hid: the denominator, the numerator, and its band too.
     cell, variable, value: (comparisons,) a value that a reader may hold against `variable` (d, n or c = d - n) of a
     cell: what was told of the cell itself, or of a cell of an overlapping or nested table.
@@ -67,6 +68,7 @@ class Earlier:
     cell: np.ndarray
     variable: np.ndarray
     value: np.ndarray
+    absent: list[np.ndarray] = field(default_factory=list)
 
     def apart(self, d: np.ndarray, n: np.ndarray) -> np.ndarray:
         """How far tonight's value is from each value it can be held against. Shape (comparisons,)."""
@@ -127,15 +129,21 @@ def beside(declaration: Declaration, rows: pl.DataFrame) -> Earlier:
     hidden_d[at[d == NOT_TOLD]] = True
     hidden_n[at[n == NOT_TOLD]] = True
     unbanded[at[(n == NOT_TOLD) & (status != "banded")]] = True
-    versions = []
+    versions, absent = [], []
     number = found["version"].to_numpy()
+    level = ["indicator_code", "subject_code", "cohort_year", "organization_level"]
     for version in np.unique(number):
         mine = number == version
         told = tuple(np.full(count, NOT_TOLD, dtype=np.int64) for _ in range(2))
         for values, value in zip(told, (d, n), strict=True):
             values[at[mine]] = value[mine]
         versions.append(told)
-    return Earlier(versions, hidden_d, hidden_n, unbanded, *_comparisons(declaration, versions))
+        known = rows.filter(pl.col("version") == version)
+        new = cells.join(known, on=level, how="semi", nulls_equal=True).join(
+            known, on=[*level, "organization_id_state"], how="anti", nulls_equal=True
+        )
+        absent.append(np.isin(np.arange(count), new["cell"].to_numpy()))
+    return Earlier(versions, hidden_d, hidden_n, unbanded, *_comparisons(declaration, versions), absent)
 
 
 def _comparisons(

@@ -90,7 +90,7 @@ def digest(part: Part, policy: Policy, bands: Bands, secret: bytes) -> str:
     arrays = [declaration.d, declaration.n, declaration.cells["level_rank"].to_numpy()]
     arrays += [*vars(declaration.relation).values(), *vars(declaration.nesting).values()]
     arrays += [*vars(declaration.overlap).values(), *vars(bands).values()]
-    arrays += [each for version in earlier.versions for each in version]
+    arrays += [each for version in earlier.versions for each in version] + earlier.absent
     arrays += [earlier.hidden_d, earlier.hidden_n, earlier.unbanded, earlier.cell, earlier.variable, earlier.value]
     for array in arrays:
         array = np.ascontiguousarray(array)
@@ -134,6 +134,11 @@ def recall(settings: Settings, build_id: str) -> Memory:
     return Memory(found)
 
 
+def forget(settings: Settings, build_id: str) -> None:
+    """Before this build's evidence is written again: digests of the old evidence must not meet the new."""
+    (settings.evidence / "disclosure" / f"{build_id}__part.json").unlink(missing_ok=True)
+
+
 def keep(settings: Settings, build_id: str, entries: list[dict]) -> None:
     """Keep which part of this build's evidence has which digest (part, digest, figures)."""
     path = settings.evidence / "disclosure" / f"{build_id}__part.json"
@@ -169,15 +174,20 @@ def _part(declaration: Declaration, earlier: Earlier, cells: np.ndarray) -> Part
         [],
     )
     compared = np.flatnonzero(place[earlier.cell] >= 0)
-    versions = [(d[cells], n[cells]) for d, n in earlier.versions]
+    versions = [
+        ((d[cells], n[cells]), absent[cells])
+        for (d, n), absent in zip(earlier.versions, earlier.absent, strict=True)
+        if (d[cells] >= 0).any() or (n[cells] >= 0).any()
+    ]
     history = Earlier(
-        [(d, n) for d, n in versions if (d >= 0).any() or (n >= 0).any()],
+        [told for told, _ in versions],
         earlier.hidden_d[cells],
         earlier.hidden_n[cells],
         earlier.unbanded[cells],
         place[earlier.cell[compared]],
         earlier.variable[compared],
         earlier.value[compared],
+        [absent for _, absent in versions],
     )
     return Part(cells, own, history)
 

@@ -25,7 +25,7 @@ from pipelines.disclosure.declare import ALL, Declaration, declare
 from pipelines.disclosure.detect import UNKNOWN, Detection, Published, detect
 from pipelines.disclosure.earlier import Earlier, beside, nothing_earlier, read_earlier
 from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
-from pipelines.disclosure.memory import PATTERN, Kept, Memory, Part, digest, keep, parts, recall
+from pipelines.disclosure.memory import PATTERN, Kept, Memory, Part, digest, forget, keep, parts, recall
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.errors import P20wError
@@ -413,6 +413,7 @@ def protect_official(settings: Settings, build_id: str) -> OfficialSummary:
 
     with duckdb.connect(str(settings.warehouse_file)) as warehouse:
         _write_table(warehouse, table)
+    forget(settings, build_id)
     _write_evidence(settings, build_id, protected, table)
     keep(settings, build_id, protected.kept)
     statuses = Counter(table["value_status"].to_list())

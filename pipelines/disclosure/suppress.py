@@ -9,7 +9,8 @@ of the hidden members. Therefore, for every tie with anything hidden:
   N: the same for cells whose numerator is not shown, and N and C of them together n or more each, so that neither
      'everyone' nor 'nobody' is told of a small group.
 A nested pair is never shown on both sides when the difference is 1 to n-1 people, nor is an overlapping one. Of an
-overlap only the D side is ever hidden: that table comes out later, when the other is published already.
+overlap only the D side is ever hidden: that table comes out later, when the other is published already. Where the other
+hides its numerator, a D of nearly the same people is hidden too.
 What earlier releases told is never told again with a difference of 1 to n-1 people, neither of a cell nor of what the
 hidden members of a tie have together, and what was once hidden stays hidden.
 Hiding every member of a tie always satisfies it or moves the question to the parent, so the search ends.
@@ -108,7 +109,8 @@ class Suppressor:
         """Change of d, n and c of each cell since an earlier version (nan: not told then), for the versions in which
         one is large enough to be told: where none is, sums change by what is hidden, or not at all."""
         found = []
-        for d, n in earlier.versions:
+        for (d, n), absent in zip(earlier.versions, earlier.absent, strict=True):
+            d, n = (np.where(absent, 0, value) for value in (d, n))
             both = (d != NOT_TOLD) & (n != NOT_TOLD)
             change = {
                 "d": np.where(d != NOT_TOLD, self.d - d, np.nan),
@@ -271,8 +273,9 @@ class Suppressor:
                     hidden[chosen] = True
         overlap, hidden = self.declaration.overlap, self.pattern
         apart = np.abs(self.d[overlap.whole] - self.n[overlap.part])
-        told = (apart >= 1) & (apart < self.n_min) & ~hidden.hide_d[overlap.whole] & ~hidden.hide_n[overlap.part]
-        self.pattern.hide_d[overlap.whole[told]] = True
+        # Where they differ by few, both figures together would tell of these few, and one alone what the other hides.
+        near = (apart < self.n_min) & ((apart >= 1) | hidden.hide_n[overlap.part])
+        self.pattern.hide_d[overlap.whole[near]] = True
         self.pattern.hide_n |= self.pattern.hide_d
 
     # --- repair -------------------------------------------------------------------------------------------

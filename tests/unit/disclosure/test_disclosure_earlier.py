@@ -284,6 +284,33 @@ def test_two_groups_hidden_together_do_not_tell_that_one_student_came():
     assert (second.published.d[[school["x"], whole]] < 0).any()
 
 
+def test_a_school_that_opened_does_not_make_the_change_of_hidden_ones_readable():
+    """S0 and S1 of a district are hidden together; they grew by two, while S2 came with twenty. The district's figure
+    grew by 22: less the new school's that tells two."""
+
+    def table(sizes):
+        return declared([(school, "f", "z", k % 2 == 0) for school, size in sizes.items() for k in range(size)])
+
+    before, after = table({0: 2, 1: 12, 10: 20, 11: 20}), table({0: 2, 1: 14, 2: 20, 10: 20, 11: 20})
+    first = protect(before, SMALL, SMALL_BANDS, b"key")
+    second = protect(after, SMALL, SMALL_BANDS, b"key", beside(after, released(first, 0)))
+    assert not second.flaws
+
+    def told(protected, level):
+        rows_ = released(protected, 0).filter(pl.col("organization_level") == level, pl.col("group_code") == "all")
+        return dict(rows_.select("organization_id_state", "denominator_count").rows())
+
+    assert told(first, "school")["S00"] is None and told(first, "school")["S01"] is None
+    for parent, members in (("L0", ("S00", "S01", "S02")), ("STATE", ("L0", "L1"))):
+        level, inner = ("lea", "school") if parent == "L0" else ("state", "lea")
+        then, now = (told(each, level)[parent] for each in (first, second))
+        known = [(told(first, inner).get(name, 0), told(second, inner)[name]) for name in members]
+        if then is None or now is None or all(b is not None for _, b in known):
+            continue
+        hidden = (now - sum(b for _, b in known if b is not None)) - (then - sum(a for a, b in known if b is not None))
+        assert hidden == 0 or abs(hidden) >= N, parent
+
+
 def test_releases_are_read_in_order_and_a_lost_one_is_an_error(tmp_path):
     settings = load({"P20W_HOME": str(tmp_path)})
     declaration = one_school({"f": (40, 20), "m": (30, 15)})
