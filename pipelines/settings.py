@@ -41,6 +41,8 @@ class Settings:
     root: Path = field(default=ROOT)
     # The key of tokens (pipelines/identity/tokens.py), outside the home; None where no agency sends tokens.
     token_key_file: Path | None = None
+    # How long the stranger's attack on a release may look for what only programs over many sums can tell.
+    attack_seconds: float = 60.0
 
     # --- below the home -------------------------------------------------------------------------------
     @property
@@ -143,8 +145,8 @@ class Settings:
 
 
 def load(environ: dict[str, str] | None = None) -> Settings:
-    """Settings from environment variables P20W_HOME, P20W_SEEDS, P20W_TRUTH, P20W_REAL_DATA, P20W_VAULT_KEY_FILE and
-    P20W_TOKEN_KEY_FILE."""
+    """Settings from environment variables P20W_HOME, P20W_SEEDS, P20W_TRUTH, P20W_REAL_DATA, P20W_VAULT_KEY_FILE,
+    P20W_TOKEN_KEY_FILE and P20W_ATTACK_SECONDS."""
     environ = dict(os.environ if environ is None else environ)
 
     def path(name: str, default: Path) -> Path:
@@ -159,6 +161,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         real_data=path("P20W_REAL_DATA", ROOT.parent / "shared" / "data"),
         vault_key_file=path("P20W_VAULT_KEY_FILE", home.with_name(home.name + ".vault.key")),
         token_key_file=path("P20W_TOKEN_KEY_FILE", home) if environ.get("P20W_TOKEN_KEY_FILE") else None,
+        attack_seconds=float(environ.get("P20W_ATTACK_SECONDS") or 60),
     )
 
 
@@ -178,6 +181,7 @@ def child_environment(configuration: Settings, **extra: str) -> dict[str, str]:
         P20W_TRUTH=str(configuration.truth),
         P20W_REAL_DATA=str(configuration.real_data),
         P20W_VAULT_KEY_FILE=str(configuration.vault_key_file),
+        P20W_ATTACK_SECONDS=str(configuration.attack_seconds),
         DAGSTER_HOME=str(configuration.dagster_home),
     )
     if configuration.token_key_file is not None:

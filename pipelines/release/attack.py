@@ -76,7 +76,7 @@ def attack_folder(settings: Settings, build_id: str, folder: Path) -> ReleaseAtt
             f"Release {', '.join(gone)} was shown, but its folder is gone from {settings.releases}. Nobody can tell "
             "what it gives away beside a new one: restore the folder from a backup."
         )
-    found = attack_release(folder, rules, shown)
+    found = attack_release(folder, rules, shown, settings.attack_seconds)
     report(found)
     evidence = settings.evidence / "disclosure"
     evidence.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -38,7 +38,6 @@ from pipelines.disclosure.table.attack.rank import prove, suspects
 from pipelines.errors import P20wError
 from pipelines.progress import say
 
-SECONDS = 60.0
 SINGLE = 1_500  # unknowns of a block up to which single figures get programs of their own
 WORDS = {"d": "people of", "n": "numerator of", "c": "complement of", "x": "difference to the table nested in"}
 
@@ -74,7 +73,7 @@ class ReleaseAttack:
         return "\n".join(lines + [f"  {each.rule}: {each.sentence}" for each in self.findings[:10]])
 
 
-def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), seconds: float = SECONDS) -> ReleaseAttack:
+def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), seconds: float = 60.0) -> ReleaseAttack:
     """Attack the release (or candidate) in `folder`, joined with the releases in the folders of `earlier`.
 
     seconds: budget of the programs. Errors: P20wError where a table is absent or has a column that nobody declared.
