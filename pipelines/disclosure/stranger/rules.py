@@ -20,6 +20,7 @@ from pipelines.settings import Settings
 FILE = "disclosure_rules.json"
 # What a published column may say of people: nothing (the first six), or a number whose limits are known.
 SAYS = ("measure", "time", "place", "group", "status", "provenance", "count", "part", "share", "band", "amount")
+LEVELS = ("state", "lea", "school", "institution")
 ADDS_UP = "one_school"
 
 
@@ -106,5 +107,7 @@ def _statistic(row: Mapping[str, str], number: int) -> list[str]:
 
 
 def _attribution(text: str) -> dict[str, str]:
-    """'school=each_school;lea=once_per_level' -> {'school': 'each_school', 'lea': 'once_per_level'}."""
+    """'school=each_school;lea=once_per_level' -> {'school': 'each_school', ...}; one word holds for every level."""
+    if text.strip() and "=" not in text:
+        return dict.fromkeys(LEVELS, text.strip())
     return dict(part.strip().split("=", 1) for part in text.split(";") if "=" in part)
