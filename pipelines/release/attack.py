@@ -33,7 +33,8 @@ def attack_candidate(settings: Settings, build_id: str) -> ReleaseAttack | None:
         message = (
             f"{len(found.findings)} findings; the arithmetic is in the restricted evidence."
             if found.findings
-            else f"A stranger learns nothing of a small group; {found.unsettled} values were not settled in time."
+            else f"No finding among {found.figures} figures; of {found.unsettled} hidden values the time given "
+            "(P20W_ATTACK_SECONDS) did not suffice to show that nothing follows. Certificates cover them."
         )
     except P20wError as error:
         found, status, message = None, "error", str(error)
