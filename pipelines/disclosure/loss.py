@@ -18,7 +18,7 @@ _BUILT = "SELECT table_schema, table_name FROM information_schema.tables"
 # cells: figures of at least one person. shown, small (fewer than the minimum, or a rest of fewer), official (an
 # official table hides the count of the same people); the others wait for their window or have no outcome. people_*: in
 # them. median_*: of cells in which anybody has an amount; those neither shown nor hidden for employers or by an
-# official table have too few people.
+# official table have too few people, or stand beside a rate that is small.
 _QUERY = """
 WITH exact AS (
     SELECT c.indicator_code, c.subject_code, c.cohort_year, c.organization_level, o.organization_id_state,

@@ -279,10 +279,11 @@ def _shows_nothing(released: pl.DataFrame | None) -> bool:
 
 
 def _incomplete(rows: pl.DataFrame | None) -> pl.DataFrame | None:
-    """The same rows without any number, saying that they are incomplete."""
+    """The same rows without any number, saying that they are incomplete. A unit goes with its number: it would tell
+    where there is one."""
     if _empty(rows) or "value_status" not in rows.columns:
         return None
-    numbers = [name for name in rows.columns if name.endswith(_NUMBERS)]
+    numbers = [name for name in rows.columns if name.endswith((*_NUMBERS, "_unit"))]
     changes = [pl.lit(None).cast(rows.schema[name]).alias(name) for name in numbers]
     changes.append(pl.lit("incomplete").alias("value_status"))
     if "suppression_reason" in rows.columns:

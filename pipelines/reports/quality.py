@@ -441,6 +441,8 @@ def coded(failing: int, total: int) -> str:
     return "up to 5%" if share <= 0.05 else "over 5%"
 
 
+# What an earlier release told and a revision withdrew is as hidden as what was never told.
+HIDDEN = ("suppressed", "withdrawn")
 STEPS = ((0.1, "few: up to a tenth"), (0.5, "some: up to half"), (1.0, "most: over half"))
 
 
@@ -454,11 +456,12 @@ def state_losses(settings: Settings, titles: Titles, build_id: str, data: Path) 
     if not path.exists():
         return []
     told = pl.col("value_status").is_in(("shown", "banded", "no_students"))
+    hidden = pl.col("value_status").is_in(HIDDEN)
     table = (
         pl.read_parquet(path)
-        .filter(pl.col("organization_level") == "state", pl.col("value_status").is_in(("suppressed",)) | told)
+        .filter(pl.col("organization_level") == "state", hidden | told)
         .group_by("indicator_code")
-        .agg(((~told).sum() / pl.len()).alias("hidden"))
+        .agg((hidden.sum() / pl.len()).alias("hidden"))
     )
     shares = dict(table.iter_rows())
     choices: dict[str, dict] = {}
@@ -799,9 +802,9 @@ def losses(settings: Settings, titles: Titles, build_id: str) -> dict[str, list[
         pl.len().alias("cells"),
         (status == "shown").sum().alias("shown"),
         (status == "banded").sum().alias("banded"),
-        (status == "suppressed").sum().alias("hidden"),
+        status.is_in(HIDDEN).sum().alias("hidden"),
         status.is_in(("no_students", "window_open")).sum().alias("others"),
-        pl.col("denominator_count").filter(status == "suppressed").sum().alias("hidden_people"),
+        pl.col("denominator_count").filter(status.is_in(HIDDEN)).sum().alias("hidden_people"),
     ]
     by_level = frame.group_by("indicator_code", "organization_level").agg(counted)
     by_group = frame.group_by("organization_level", "breakdown_code").agg(counted)

@@ -22,6 +22,8 @@ SILENT_WITH = {
     "mart_transition__high_school__college":
         ("college_going_12_month", "numerator_count", "origin_type_code", "origin_code"),
 }  # fmt: skip
+# Flows that tell what they leave of the people of their origin: each person has one flow to each of these.
+PEOPLE = {"institution": "institution", "institution_kind": "kind", "industry": "work", "not_found": "work"}
 FLOW = ["cohort_year", "origin_type_code", "origin_code", "destination_type_code", "destination_code"]
 
 
@@ -54,7 +56,20 @@ def flows(state: State, mart: str) -> pl.DataFrame:
 
 def sure_flows(state: State, mart: str) -> pl.DataFrame:
     """The flows among them that no noise can hide, and that count nobody whom an official table hides."""
-    sure = flows(state, mart).filter(pl.col("person_count") >= minimum_count(state) + largest_noise(state))
+    least = minimum_count(state) + largest_noise(state)
+    people, every = pl.col("person_count"), flows(state, mart)
+    if mart != "mart_transition__early_childhood__kindergarten":
+        origin = ["cohort_year", "origin_type_code", "origin_code", "people"]
+        every = every.with_columns(people=pl.col("destination_type_code").replace_strict(PEOPLE)).with_columns(
+            rest=people.sum().over(origin) - people,
+            hidden=people.filter(people < minimum_count(state)).sum().over(origin),
+        )
+        sure = every.filter(people >= least, pl.col("rest") >= least)
+        # Beside few hidden people the smallest flow is hidden too.
+        others = pl.col("hidden") >= minimum_count(state)
+        sure = sure.filter(others | (people > people.min().over(origin))).select(*FLOW, "person_count")
+    else:
+        sure = every.filter(people >= least)
     if mart not in SILENT_WITH:
         return sure
     indicator, number, level, code = SILENT_WITH[mart]

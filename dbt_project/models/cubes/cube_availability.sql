@@ -1,6 +1,7 @@
 -- Grain: source (submitter) x collection x indicator x school year x what is missing. Restricted; holds no count.
 -- Rule: what a source lacks is said, never invented. A submitter is expected to send a collection of its sector when it
--- sent it in another year, or when nobody sends it at all. An element is missing when more than half lack it.
+-- sent it in another year, or when nobody sends it at all. An element is missing when more than half of the rows lack it,
+-- of at least the people that a published count must be of: of fewer, it would tell what single people lack.
 {% set elements = [
     ('k12__student', 'fct_student_year', 'sex_code', 'gender', 'Sex'),
     ('k12__student', 'fct_student_year', 'coalesce(is_hispanic, is_american_indian, is_asian, is_black, is_pacific_islander, is_white, is_middle_eastern)', 'race_ethnicity_2007', 'Race and ethnicity'),
@@ -82,20 +83,29 @@ by_collection as (
     where in_any_year.submitter is not null or any_collection.collection is null
 ),
 
+person_policy as (
+    select cast(max(case when parameter = 'minimum_count' then value end) as bigint) as minimum_count
+    from {{ policy_in_force('protection') }} as policy
+),
+
 absent_element as (
     {%- for name, fact, expression, breakdown, words in elements %}
     select
         '{{ name }}' as collection,
-        submitter,
-        school_year,
+        fact.submitter,
+        fact.school_year,
         '{{ breakdown }}' as breakdown_code,
         case
             when count({{ expression }}) = 0 then '{{ words }} is absent'
             else '{{ words }} is absent for most'
         end as missing
-    from {{ ref(fact) }}
-    group by submitter, school_year
-    having 2 * count({{ expression }}) < count(*)
+    from {{ ref(fact) }} as fact
+    inner join {{ ref('brg_record_person') }} as link on link.record_key = fact.record_key
+    cross join person_policy
+    group by fact.submitter, fact.school_year
+    having
+        2 * count({{ expression }}) < count(*)
+        and count(distinct link.person_key) >= max(person_policy.minimum_count)
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),

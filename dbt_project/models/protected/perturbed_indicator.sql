@@ -1,10 +1,10 @@
 -- Grain: indicator x subject x organization x cohort year x breakdown x group, for indicators the register protects by
 -- perturbation.
 -- Rule: cell-key perturbation (macro cell_key). A count under the minimum is not shown, exact or perturbed, and neither
--- is a rate whose numerator or rest is under it. Every declared group of a published organization has a row, so that a
--- missing row says nothing. Medians need enough people with wages and enough employers, none of which pays more than a
--- share of the wages, or so much that the second largest, who knows its own part, could estimate it from a total within
--- a margin (p% rule; 20 CFR 603.4).
+-- is a rate, or a count of some of those enrolled, whose numerator or rest is under it. Every declared group of a
+-- published organization has a row, so that a missing row says nothing. Medians stand beside a shown rate only, and need
+-- enough people with wages and enough employers, none of which pays more than a share of the wages, or so much that the
+-- second largest, who knows its own part, could estimate it from a total within a margin (p% rule; 20 CFR 603.4).
 with {{ cell_key_policy() }},
 
 perturbed_register as (
@@ -115,18 +115,25 @@ decided as (
         and is_denominator_shown and is_numerator_large and is_rest_large as is_rate_shown,
         case
             when is_window_open then false
-            when value_kind = 'count' then is_numerator_large
+            -- Those enrolled are told by an official table, exactly: what a count leaves of them is told with it.
+            when value_kind = 'count' then is_numerator_large and (exact_denominator = 0 or is_rest_large)
             else is_denominator_shown and is_numerator_large and is_rest_large
         end as is_numerator_shown,
         -- Enough people were met, and of none of them is the outcome known: nothing is hidden, there is no number.
         not is_window_open and value_kind <> 'count' and exact_denominator = 0
         and exact_not_determined >= minimum_count as is_not_determined,
-        not is_window_open and value_kind = 'rate_and_median' and is_denominator_shown
-        and amount_count >= minimum_count as has_enough_amounts,
         employer_count >= minimum_employers and top_employer_share <= highest_top_employer_share
         and 1 - top_employer_share - second_employer_share >= employer_estimate_margin * top_employer_share
             as has_enough_employers
     from judged
+),
+
+with_median as (
+    select
+        decided.*,
+        -- Beside a hidden rate a median would tell that the numerator is large, and so that the rest is small.
+        is_rate_shown and value_kind = 'rate_and_median' and amount_count >= minimum_count as has_enough_amounts
+    from decided
 )
 
 select
@@ -175,6 +182,6 @@ select
         when decided.has_enough_amounts and not decided.has_enough_employers then 'few_employers'
         else ''
     end as suppression_reason
-from decided
+from with_median as decided
 inner join {{ ref('cube_organization') }} as organization
     on organization.organization_key = decided.organization_key

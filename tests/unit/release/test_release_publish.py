@@ -266,6 +266,17 @@ def test_held_years_keep_released_rows_and_are_incomplete_where_there_are_none(i
     assert verify(installation.settings) == []
 
 
+def test_an_incomplete_row_tells_neither_a_median_nor_that_there_is_one(installation):
+    with duckdb.connect(str(installation.settings.warehouse_file)) as con:
+        con.execute(
+            "UPDATE marts.mart_indicator__organization SET value_amount = 30000, value_unit = 'dollars' "
+            "WHERE indicator_code = 'graduation' AND cohort_year = 2024"
+        )
+    installation.publish(installation.night(FIRST, [MISSING_2024]), DAY_1)
+    of_it = "indicator_code = 'graduation' AND cohort_year = 2024"
+    assert installation.rows("value_amount, value_unit, value_status", of_it) == [(None, None, "incomplete")]
+
+
 def test_a_family_does_not_join_years_that_a_linked_one_published_alone(installation):
     more = {"protection": "official", "breakdowns": "all", "levels": "state", "collections": "", "reads_years": "0"}
     outer = {"indicator_code": "outer", "nested_in": "", **more}

@@ -298,3 +298,30 @@ def test_the_public_edition_tells_what_each_choice_hides_in_steps_only(evidence,
     assert told in line
     for secret in ("1,950", "1,907", "5,231", "37.3", "68.3"):
         assert secret not in public
+
+
+def test_what_a_revision_withdrew_counts_as_hidden(evidence, page):
+    path = evidence.candidate / "data" / "mart_indicator__organization.parquet"
+    table = pl.read_parquet(path)
+    one = table.head(1).with_columns(indicator_code=pl.lit("four_year_graduation"), organization_level=pl.lit("state"))
+    others = table.filter(
+        (pl.col("indicator_code") != "four_year_graduation") | (pl.col("organization_level") != "state")
+    )
+    statuses = ("shown", "suppressed", "withdrawn", "withdrawn", "window_open")
+    pl.concat([others, *(one.with_columns(value_status=pl.lit(status)) for status in statuses)]).write_parquet(path)
+    (row,) = [
+        row
+        for row in quality.state_losses(evidence, Titles(evidence), BUILD, path.parent)
+        if row["name"] == "Four-year graduation rate"
+    ]
+    assert row["coded"] == "most: over half"  # three of four; only the suppressed one would be some
+    cells = [
+        ("four_year_graduation", "school", "all", status, people)
+        for status, people in (("shown", 40), ("suppressed", 6), ("withdrawn", 8), ("window_open", 0))
+    ]
+    schema = ["indicator_code", "organization_level", "breakdown_code", "value_status", "denominator_count"]
+    pl.DataFrame(cells, schema=schema, orient="row").write_parquet(
+        evidence.evidence / "disclosure" / f"{BUILD}.parquet"
+    )
+    # cells, shown, as a range, hidden, share, people in them, nobody or not known yet
+    assert "Four-year graduation rate School 4 1 0 2 66.7% 14 1" in page("restricted")
