@@ -32,8 +32,11 @@ def accepted_key(collection: str) -> dg.AssetKey:
 
 @dg.asset(key=BUILD, group_name="night", deps=[LANDING], description="The night's build id; holds the writer's right.")
 def night_build(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    from pipelines.release.publish import recover
+
     with step("begin") as settings:
         writer_lock.acquire(settings, f"run {context.run_id[:8]}")
+        recover(settings)
         build_id = planner.begin(settings, context.run_tags.get("p20w/build_id"))
     return dg.MaterializeResult(metadata={"build_id": build_id})
 

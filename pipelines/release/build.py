@@ -19,7 +19,7 @@ import polars as pl
 from pipelines.disclosure.one_way import load_one_way, withhold
 from pipelines.release.candidate import LONG_MART, as_counted, export, indicator_codes, quoted, table_digest
 from pipelines.release.gate import FamilyDecision, GateDecision, linked
-from pipelines.release.revision import Revision, withdrawn_share
+from pipelines.release.revision import Correction, Revision, withdrawn_share
 from pipelines.settings import Settings
 
 # A year of an official table that showed (or hid) anything counts as published: it may not change before a revision.
@@ -33,6 +33,8 @@ _FIGURE = [
     "breakdown_code",
     "group_code",
 ]
+# What a figure says; a correction that changes none of it has not been made yet.
+_SAID = ["denominator_count", "numerator_count", "rate_low", "rate_high", "value_status"]
 _NUMBERS = ("_count", "_low", "_high", "_label", "_amount", "rate", "share")
 
 
@@ -48,10 +50,12 @@ class Row:
 
 @dataclass
 class Assembled:
-    """Tables of a release by mart name, without release_id; and where each family's years came from."""
+    """Tables of a release by mart name, without release_id; where each family's years came from; and the corrections by
+    which figures changed, which are spent by it."""
 
     tables: dict[str, pl.DataFrame]
     origins: list[Row]
+    corrections: tuple[Correction, ...]
 
     def digest(self) -> dict[str, str]:
         """Digest by mart, publication columns left out."""
@@ -79,15 +83,15 @@ def assemble(
     by_mart: dict[str, list[FamilyDecision]] = {}
     for family in decision.families.values():
         by_mart.setdefault(family.mart, []).append(family)
-    tables, origins, fresh_long = {}, [], None
+    tables, origins = {}, []
+    fresh_long = old_long = None
     for mart, families in sorted(by_mart.items()):
         fresh = as_counted(settings, mart)
-        old = _read(previous / "data" / f"{mart}.parquet") if previous is not None else None
+        old = _released(previous, mart, revision) if previous is not None else None
         if fresh is not None:
             fresh = fresh.with_columns(pl.lit(data_as_of).alias("data_as_of"))
-            fresh_long = fresh if mart == LONG_MART else fresh_long
         if old is not None:
-            old = _as_today(old.drop("release_id"), fresh)
+            old = _as_today(old, fresh)
         parts = []
         kept = {family.family: _kept_years(family, groups, fresh, old, revision) for family in families}
         for family in families:
@@ -101,12 +105,14 @@ def assemble(
         like = fresh if fresh is not None else old
         table = pl.concat([like.clear(), *parts])
         tables[mart] = table.sort(table.columns, nulls_last=True)
+        if mart == LONG_MART:
+            fresh_long, old_long = fresh, old
     if LONG_MART in tables:
         pattern = _pattern(tables[LONG_MART], fresh_long)
         for mart, table in withhold(tables, load_one_way(settings.seeds), pattern).items():
             if table is not tables[mart]:
                 tables[mart] = table.sort(table.columns, nulls_last=True)
-    return Assembled(tables, origins)
+    return Assembled(tables, origins, _used(revision, groups, old_long, tables.get(LONG_MART)))
 
 
 def _pattern(table: pl.DataFrame, tonight: pl.DataFrame | None) -> pl.DataFrame:
@@ -249,17 +255,44 @@ def _kept_years(
 ) -> dict[int | None, str]:
     """Published official years of a family that keep their rows, with the reason: frozen or not_revised."""
     published = _published_years(_of(family, old))
+    if revision.is_stricter or not published:
+        return {}
     group = groups.get(family.family, {family.family})
-    open_ = published if revision.scheduled(group) else set()
-    corrected = revision.corrected(group)
-    kept: dict[int | None, str] = dict.fromkeys(published - open_ - corrected, "frozen")
-    for year in open_ - corrected:
+    scheduled, corrected = revision.scheduled(group), revision.corrected(group)
+    tonight = fresh if fresh is not None else old.clear()
+    kept: dict[int | None, str] = {}
+    for year in published:
+        if year in corrected and _is_changed(old, tonight, group, year):
+            continue
         # All linked families together: they are revised as a whole or not at all.
         mine = (pl.col("indicator_code").is_in(group), pl.col("cohort_year").eq_missing(pl.lit(year)))
-        after = fresh.filter(*mine) if fresh is not None else old.clear()
-        if withdrawn_share(old.filter(*mine), after, _FIGURE) > revision.loss_limit:
+        if year not in scheduled:
+            kept[year] = "frozen"
+        elif withdrawn_share(old.filter(*mine), tonight.filter(*mine), _FIGURE) > revision.loss_limit:
             kept[year] = "not_revised"
     return kept
+
+
+def _used(
+    revision: Revision, groups: dict[str, set[str]], before: pl.DataFrame | None, after: pl.DataFrame | None
+) -> tuple[Correction, ...]:
+    """The corrections of published years whose figures changed, in them or in a linked family."""
+    if before is None or after is None:
+        return ()
+    found = []
+    for correction in revision.corrections:
+        group, year = groups.get(correction.family, {correction.family}), correction.cohort_year
+        of_group = before.filter(pl.col("indicator_code").is_in(group))
+        if year in _published_years(of_group) and _is_changed(before, after, group, year):
+            found.append(correction)
+    return tuple(found)
+
+
+def _is_changed(before: pl.DataFrame, after: pl.DataFrame, group: set[str], year: int) -> bool:
+    """Whether the figures of a year of linked families differ between two tables of the same columns."""
+    mine = (pl.col("indicator_code").is_in(group), pl.col("cohort_year") == year)
+    one, other = (table.filter(*mine).select(_FIGURE + _SAID).sort(_FIGURE + _SAID) for table in (before, after))
+    return not one.equals(other)
 
 
 def _published_years(released: pl.DataFrame | None) -> set[int | None]:
@@ -271,6 +304,19 @@ def _published_years(released: pl.DataFrame | None) -> set[int | None]:
     if column is None:
         return set() if published.is_empty() else {None}
     return set(published[column].unique().to_list())
+
+
+def _released(previous: Path, mart: str, revision: Revision) -> pl.DataFrame | None:
+    """Rows of the last release, without its id; official years that it has nothing of as another release told them."""
+    old = _read(previous / "data" / f"{mart}.parquet")
+    if old is None:
+        return None
+    old = old.drop("release_id")
+    for family, year, release_id in revision.taken_back if mart == LONG_MART else ():
+        mine = (pl.col("indicator_code") == family) & pl.col("cohort_year").eq_missing(pl.lit(year))
+        told = pl.read_parquet(previous.parent / release_id / "data" / f"{mart}.parquet").filter(mine)
+        old = pl.concat([old.filter(~mine), _as_today(told, old)])
+    return old
 
 
 def _shows_nothing(released: pl.DataFrame | None) -> bool:

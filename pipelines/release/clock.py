@@ -47,11 +47,9 @@ def due(settings: Settings, today: date, last_release: date | None) -> bool:
     return any(last_release < row.on <= today for row in clock(settings))
 
 
-def revised_families(settings: Settings, today: date, last_release: date | None) -> set[str]:
-    """Families whose published years may change now ('*' = all): a revision date has come since the last release."""
-    if last_release is None:
-        return {"*"}
-    return {row.family for row in clock(settings) if row.event == "revision" and last_release < row.on <= today}
+def revision_dates(settings: Settings, today: date) -> dict[str, date]:
+    """The newest revision date that has come, by family ('*' = all)."""
+    return {row.family: row.on for row in clock(settings) if row.event == "revision" and row.on <= today}
 
 
 def next_date(settings: Settings, today: date) -> date | None:

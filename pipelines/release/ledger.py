@@ -18,9 +18,10 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.errors import P20wError
-from pipelines.release.build import year_column
+from pipelines.release.build import PUBLISHED, year_column
 from pipelines.release.candidate import LONG_MART
 from pipelines.release.metadata import read_release
+from pipelines.release.revision import Correction, Standing
 from pipelines.settings import Settings
 
 KEY_REFERENCE = "vault.secret.suppression"  # where the key that broke ties in suppression is kept, never the key
@@ -38,6 +39,8 @@ SCHEMA = {
     "cell_count": pl.Int64,
     "key_reference": pl.String,
 }
+# Origins by which a release made up its mind about a year; held and frozen ones leave a revision date as it is.
+DECIDED = ("new", "not_revised")
 _RELEASE_ID = re.compile(r"^r(\d{4})(\d{2})(\d{2})-[0-9a-f]{8}$")
 
 
@@ -63,6 +66,43 @@ def read(settings: Settings) -> pl.DataFrame:
 def recorded(settings: Settings) -> set[str]:
     """Ids of the releases that were shown."""
     return {path.stem for path in settings.release_ledger.glob("r*.parquet")}
+
+
+def standing(settings: Settings, shown: Path | None) -> Standing:
+    """What became of the official years ever published. shown: folder of the current release, which is recorded; None
+    before the first. Errors: P20wError when a release that the current one follows is gone."""
+    if shown is None:
+        return Standing()
+    line = [read_release(shown)]
+    while previous := line[-1]["previous_release"]:
+        if not (settings.releases / previous).exists():
+            raise P20wError(
+                f"{line[-1]['release_id']} followed {previous}, whose folder is gone from {settings.releases}. What "
+                "may be revised follows from it: restore the folder from a backup."
+            )
+        line.append(read_release(settings.releases / previous))
+    key = ["family", "year"]
+    told = (
+        read(settings)
+        .filter((pl.col("protection") == "official") & pl.col("value_status").is_in(PUBLISHED))
+        .select(*key, "mart", "origin", "release_id", "released_on", "build_id")
+        .unique()
+        .sort("released_on", "build_id", *key, nulls_last=True)
+    )
+    in_line = pl.col("release_id").is_in([described["release_id"] for described in line])
+    own = told.filter(in_line)
+    elsewhere = told.filter(~in_line).join(own, on=key, how="anti", nulls_equal=True, maintain_order="left")
+    day, is_decided = pl.col("released_on"), pl.col("origin").is_in(DECIDED)
+    # What the line only repeats was decided on in a release that was taken back.
+    decided = told.group_by(key).agg(
+        pl.coalesce(day.filter(in_line & is_decided).max(), day.filter(is_decided).max(), day.min())
+    )
+    newest = elsewhere.filter(pl.col("mart") == LONG_MART).group_by(key, maintain_order=True).agg(pl.last("release_id"))
+    return Standing(
+        {(family, year): last for family, year, last in decided.iter_rows()},
+        {(family, year): release_id for family, year, release_id in newest.iter_rows()},
+        frozenset(Correction(**row) for described in line for row in described["corrections"]),
+    )
 
 
 def log(settings: Settings, event: str, release_id: str, previous: str, by: str) -> None:

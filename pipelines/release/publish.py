@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pipelines import planner
-from pipelines.disclosure.stranger.rules import write_rules
+from pipelines import planner, writer_lock
+from pipelines.disclosure.stranger.rules import ask_more, write_rules
 from pipelines.disclosure.told_once import told_twice
 from pipelines.registers import active_officers
 from pipelines.release import build, clock, ledger, metadata
 from pipelines.release.attack import attack_folder, public_rules
 from pipelines.release.candidate import combined_digest, load_candidate, remove_tree
-from pipelines.release.gate import GateDecision, save_decision
+from pipelines.release.gate import GateDecision, linked, save_decision
 from pipelines.release.revision import revision
 from pipelines.settings import Settings
 
@@ -75,8 +75,11 @@ def publish(
             f"The candidate changed after the decision of build {decision.build_id}: run the night again."
         )
     last = last_release_date(settings)
-    allowed = revision(settings, today, last)
     data_as_of = planner.day_of(build_id)
+    rules = public_rules(settings, data_as_of)
+    is_stricter = shown is not None and ask_more(rules, shown)
+    groups = linked(settings, decision.families)
+    allowed = revision(settings, today, ledger.standing(settings, shown), groups, is_stricter)
     assembled = build.assemble(settings, decision, data_as_of, shown, allowed)
     if not assembled.tables:
         return PublishResult("refused", shown_id, "Not released: every family is refused, there is nothing to show.")
@@ -101,7 +104,7 @@ def publish(
     working = settings.releases / f".building-{release_id}"
     working.mkdir()
     build.write_tables(assembled, working, release_id)
-    write_rules(public_rules(settings, data_as_of), working)
+    write_rules(rules, working)
     twice = sum(failing for _, failing in told_twice(working / "data", settings.seeds).values())
     if twice:
         remove_tree(working)
@@ -133,7 +136,8 @@ def publish(
         "content_id": content_id,
         **metadata.provenance(settings),
         **ledger.keep_deliveries(settings, release_id, metadata.delivery_ids(settings)),
-        **allowed.as_dict(),
+        # Corrections that changed nothing are not spent, and a rebuild does without them.
+        **dataclasses.replace(allowed, corrections=assembled.corrections).as_dict(),
         "tables": {mart: {"rows": assembled.tables[mart].height, "digest": digest} for mart, digest in digests.items()},
         "years": [dataclasses.asdict(row) for row in assembled.origins],
     }
@@ -161,7 +165,12 @@ def publish(
 
 
 def recover(settings: Settings) -> None:
-    """Settle what an interrupted night left: unfinished folders and links go, the current release is recorded."""
+    """Settle what an interrupted night left: unfinished folders and links go, the current release is recorded.
+
+    The caller holds the writer's right. Every night begins with it, because protection and attack look at the releases
+    that the ledger knows: one that is shown and not recorded would be compared with nothing. Errors: ReleaseError when
+    the ledger lacks a release that was shown once.
+    """
     if not settings.releases.exists():
         return
     for left in settings.releases.glob(".building-*"):
@@ -174,8 +183,14 @@ def recover(settings: Settings) -> None:
         ledger.log(settings, "published", shown.name, metadata.read_release(shown)["previous_release"], "recovered")
     known = ledger.recorded(settings)
     for folder in releases(settings):
-        if folder.name not in known:  # renamed into place, but nobody ever saw it
-            remove_tree(folder)
+        if folder.name in known:
+            continue
+        if metadata.read_release(folder)["previous_release"] != (shown.name if shown else ""):
+            raise ReleaseError(
+                f"The release ledger does not know {folder.name}, which does not follow the current release either: "
+                f"was it lost? Restore {settings.release_ledger} from a backup. What was told once counts for ever."
+            )
+        remove_tree(folder)  # renamed into place, but nobody ever saw it
 
 
 def current(settings: Settings) -> Path | None:
@@ -216,6 +231,7 @@ def rollback(settings: Settings, release_id: str, approved_by: str, today: date 
     from pipelines.release.verify import verify
 
     require_officer(settings, approved_by, today or date.today())
+    writer_lock.acquire(settings, f"p20w release rollback {release_id}")  # or a night's unfinished folder would go
     recover(settings)
     shown = current(settings)
     shown_id = shown.name if shown else ""

@@ -73,8 +73,9 @@ def _problem(row: dict, place: str, officers: set[str], today: date) -> str:
     """What is wrong with one row, as a sentence; '' when nothing is."""
     if None in row or any(row.get(name) is None for name in _COLUMNS):
         return f"{place}: the row does not have {len(_COLUMNS)} columns. It has no effect until it is corrected."
+    row = {name: row[name].strip() for name in _COLUMNS}
     for name in _COLUMNS:
-        if not row[name].strip() and name not in _MAY_BE_EMPTY:
+        if not row[name] and name not in _MAY_BE_EMPTY:
             return f"{place}: {name} is empty. The waiver has no effect until it is filled in."
     try:
         approved = day(row["approved_on"], place, "approved_on")

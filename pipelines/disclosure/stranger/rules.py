@@ -86,6 +86,20 @@ def write_rules(rules: Rules, folder: Path) -> None:
     (folder / FILE).write_text(json.dumps(asdict(rules), indent=1) + "\n")
 
 
+def ask_more(rules: Rules, folder: Path) -> bool:
+    """Whether `rules` ask more than the rules published in `folder` did: what stands there may be too small by them.
+
+    Zeros that are always shown ask more than those that may be hidden: what is hidden is then known to be no zero.
+    Reads nothing else of the file, so that a release of other code can be asked too. Errors: P20wError as read_rules.
+    """
+    try:
+        before = json.loads((folder / FILE).read_text())
+        minimum, interval, zeros = (before[name] for name in ("minimum", "interval", "zeros"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise P20wError(f"{folder / FILE} is not a file of rules as p20w publishes it: restore the release.") from None
+    return rules.minimum > minimum or rules.interval > interval or (rules.zeros == "shown" != zeros)
+
+
 def read_rules(folder: Path) -> Rules:
     """The rules published with a release. Errors: P20wError where the file is absent or is none."""
     path = folder / FILE

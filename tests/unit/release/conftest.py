@@ -49,6 +49,7 @@ def installation(tmp_path: Path):
         "registers/officer.csv",
         [
             {"officer": "chair", "title": "Chair", "active_from": "2026-01-01", "active_until": ""},
+            {"officer": "deputy", "title": "Deputy", "active_from": "2026-01-01", "active_until": ""},
             {"officer": "former", "title": "Former", "active_from": "2025-01-01", "active_until": "2025-12-31"},
         ],
     )

@@ -260,6 +260,7 @@ def test_a_waiver_lets_a_named_check_pass_and_is_printed(installation):
         ({"approved_by": "somebody"}, "not an officer"),
         ({"approved_by": "former"}, "not an officer"),
         ({"entered_by": "chair"}, "another officer"),
+        ({"entered_by": "chair "}, "another officer"),
         ({"reason": ""}, "reason is empty"),
         ({"approved_on": "2026-12-01"}, "in the future"),
     ],

@@ -146,7 +146,7 @@ def described(installation) -> list[dict]:
 def sign(installation, **change) -> None:
     correction = {
         "family": "graduation", "cohort_year": "2024", "authority": "34 CFR 99.21", "reason": "amended record",
-        "entered_by": "clerk", "approved_by": "chair", "approved_on": "2026-12-10", "expires_on": "2027-03-01",
+        "entered_by": "deputy", "approved_by": "chair", "approved_on": "2026-12-10", "expires_on": "2027-03-01",
     } | change  # fmt: skip
     installation.seed("registers/correction.csv", [correction])
 
@@ -185,8 +185,11 @@ def test_a_signed_correction_waits_for_no_date_and_knows_no_limit(installation):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"approved_by": "clerk"}, "another officer must approve"),
-        ({"approved_by": "former"}, "no officer"),
+        ({"approved_by": "deputy"}, "another officer must approve"),
+        ({"approved_by": "deputy "}, "another officer must approve"),
+        ({"approved_by": "former"}, "approved by former, who was no officer"),
+        ({"entered_by": "clerk"}, "entered by clerk, who was no officer"),
+        ({"expires_on": "2026-12-09"}, "before its approval"),
         ({"family": "course"}, "no official indicator"),
         ({"authority": ""}, "must be filled in"),
         ({"approved_on": "soon"}, "not a date"),
