@@ -104,22 +104,15 @@ def append(con: duckdb.DuckDBPyConnection, build_id: str, folded: Fold, weights:
             con.unregister(name)
 
 
-def restore(con: duckdb.DuckDBPyConnection, build_id: str, records: str) -> None:
-    """Let every id that a current record of the relation `records` bears stand for itself again.
+def restore(con: duckdb.DuckDBPyConnection, build_id: str) -> None:
+    """Let every id that one of tonight's records in hand bears stand for itself again. Call it after present.renew.
 
     A record that was away while its id was merged into another comes back with that id.
     """
     con.execute(
         f"""
         INSERT INTO vault.person_redirect
-        WITH link AS (
-            SELECT * FROM vault.person_link SEMI JOIN {records} USING (record_key)
-            SEMI JOIN vault.staging.stg_identity__record USING (record_key)
-        ),
-        borne AS (
-            SELECT DISTINCT person_key
-            FROM (SELECT arg_max(person_key, link_number) AS person_key FROM link GROUP BY record_key)
-        ),
+        WITH borne AS (SELECT DISTINCT person_key FROM {TONIGHT_LINK}),
         newest AS (
             SELECT old_person_key, arg_max(person_key, rowid) AS person_key FROM vault.person_redirect GROUP BY 1
         )

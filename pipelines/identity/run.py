@@ -175,26 +175,28 @@ def _choose_affected(con: duckdb.DuckDBPyConnection, policy: IdentityPolicy, tou
         " SELECT record_key, anchor_record_key FROM vault.linkage.int_linkage__wage_refused UNION ALL"
         f" SELECT record_key_a, record_key_b FROM vault.pair_score WHERE weight >= {policy.kept_edge_weight}"
     )
-    before = -1
-    while (size := con.execute("SELECT count(*) FROM affected").fetchone()[0]) != before:
-        before = size
+    # Each round looks from those whom the round before reached.
+    con.execute("CREATE OR REPLACE TEMP TABLE reached AS FROM affected")
+    while con.execute("SELECT count(*) FROM reached").fetchone()[0]:
         con.execute(
             f"""
-            CREATE OR REPLACE TEMP TABLE affected AS
-            WITH reached AS (
-                SELECT record_key FROM affected
-                UNION SELECT b FROM ({ties}) WHERE a IN (SELECT record_key FROM affected)
-                UNION SELECT a FROM ({ties}) WHERE b IN (SELECT record_key FROM affected)
+            CREATE OR REPLACE TEMP TABLE reached AS
+            WITH near AS (
+                SELECT b AS record_key FROM ({ties}) WHERE a IN (SELECT record_key FROM reached)
+                UNION ALL
+                SELECT a FROM ({ties}) WHERE b IN (SELECT record_key FROM reached)
+                UNION ALL
+                SELECT record_key FROM vault.canonical
+                WHERE block IN (SELECT block FROM vault.canonical SEMI JOIN reached USING (record_key))
+                UNION ALL
+                SELECT record_key FROM vault.person_link
+                WHERE person_key IN (SELECT person_key FROM vault.person_link SEMI JOIN reached USING (record_key))
             )
-            SELECT record_key FROM reached
-            UNION
-            SELECT record_key FROM vault.canonical
-            WHERE block IN (SELECT block FROM vault.canonical SEMI JOIN reached USING (record_key))
-            UNION
-            SELECT record_key FROM vault.person_link
-            WHERE person_key IN (SELECT person_key FROM vault.person_link SEMI JOIN reached USING (record_key))
+            SELECT DISTINCT record_key FROM near ANTI JOIN affected USING (record_key)
             """
         )
+        con.execute("INSERT INTO affected FROM reached")
+    con.execute("DROP TABLE temp.reached")
 
 
 def _solve(
@@ -242,6 +244,14 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
     try:
         return con.execute(
             f"""
+            -- Of a few records only: joined as it is, the table of all is read, names and all.
+            WITH record AS (
+                SELECT * FROM vault.staging.stg_identity__record WHERE record_key IN (
+                    SELECT record_key FROM refusal UNION ALL
+                    SELECT other.record_key FROM refusal
+                    JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
+                    JOIN member AS other ON other.close = anchor.close)
+            )
             SELECT least(refusal.record_key, refusal.anchor_record_key) AS record_key_a,
                 greatest(refusal.record_key, refusal.anchor_record_key) AS record_key_b,
                 CAST({OTHER_NAME_TIER} AS BIGINT) AS tier, 'wage_ssn_other_name' AS rule, 'attach' AS joins,
@@ -249,8 +259,8 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
             FROM refusal
             JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
             JOIN member AS other ON other.close = anchor.close
-            JOIN vault.staging.stg_identity__record AS wage ON wage.record_key = refusal.record_key
-            JOIN vault.staging.stg_identity__record AS known ON known.record_key = other.record_key
+            JOIN record AS wage ON wage.record_key = refusal.record_key
+            JOIN record AS known ON known.record_key = other.record_key
             WHERE known.sector <> 'workforce' AND (
                 wage.given_root = known.given_root
                 OR wage.given15 = known.given15
@@ -283,8 +293,8 @@ def _keep(
         # dbt's identity phase adds to it until we took it in.
         con.execute(f"DELETE FROM {TOUCHED}")
         registry.append(con, build_id, folded, found.members.select("record_key", "weight"))
-        registry.restore(con, build_id, "affected")
         present.renew(con, None if everything else "affected")
+        registry.restore(con, build_id)
         con.execute("DELETE FROM vault.exported")
         con.execute("COMMIT")
     except BaseException:

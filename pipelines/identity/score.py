@@ -22,7 +22,7 @@ import csv
 import hashlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -48,6 +48,9 @@ MATCHES = ("match", "per_record")
 TWIN = (("twin", "recurs"), ("twin", "once"))
 # How many records bear a name and birth date is kept beside the keys, under this number.
 NAME_AND_BIRTH = 0
+NAME = f"key_{NAME_AND_BIRTH}"
+# Columns of a record that comparisons read beside those that they are named after.
+READ = {"id", "source", "name_recurs", "given", "given_root", "surname", "middle", "birth", "birth_year"}
 # In term_frequency: one record's share, for a value that nobody bore when the version was counted.
 ONE_RECORD = "record"
 STAGED = "vault.staging.stg_identity__record"
@@ -203,29 +206,34 @@ def score_left(
     everything = touched is None or _scored_with(con) != fingerprint
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
-        con, "changed", "closure", "chosen", "record", "scored_now", "key_now", "gone", "closure_key", "held", "sized",
-        "crossed", "met", "other_frequency", "candidate_before", "candidate_now", "candidate", "dropped", "pair_before",
+        con, "changed", "closure", "chosen", "record", "scored_now", "scored_before", "held", "standing", "sized",
+        "crossed", "crossed_row", "further", "held_further", "member", "other_frequency", "met_pair", "candidate_now",
+        "candidate", "dropped", "pair_before",
     ):  # fmt: skip
         if everything:
             con.execute(f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}")
-            for table in ("pair_score", "scored", "score_key"):
-                con.execute(f"TRUNCATE vault.{table}")
+            con.execute("TRUNCATE vault.pair_score")
+            con.execute("DROP TABLE IF EXISTS vault.score_key")  # where vaults of earlier versions keep the keys
         _find_closure(con, touched, everything)
         _make_now(con, basis.keys)
-        came = "key_now"
-        if not everything:
-            _take_keys_of_gone(con)
-            _find_held(con)
-            came = "key_now ANTI JOIN vault.scored USING (record_key)"
-        con.execute(f"INSERT INTO vault.score_key SELECT * FROM {came} ORDER BY key, record_key")
-        con.execute("DELETE FROM vault.scored WHERE record_key IN (SELECT record_key FROM closure)")
-        con.execute("INSERT INTO vault.scored SELECT * FROM scored_now ORDER BY record_key")
+        if everything:
+            # Made anew, because the keys of the policy are its columns.
+            con.execute(f"CREATE OR REPLACE TABLE vault.scored AS {_told_recurring(f'SELECT {NAME} FROM scored_now')}")
+        else:
+            _find_held(con, basis.keys)
+            _find_crossed(con, basis.keys)
+            con.execute("DELETE FROM vault.scored WHERE record_key IN (SELECT record_key FROM closure)")
+            con.execute(
+                "UPDATE vault.scored SET name_recurs = NOT name_recurs"
+                " WHERE record_key IN (SELECT record_key FROM other_frequency)"
+            )
+            names = f"SELECT {NAME} FROM scored_now UNION ALL SELECT value FROM held WHERE key = {NAME_AND_BIRTH}"
+            con.execute(f"INSERT INTO vault.scored {_told_recurring(names)}")
         model = basis.model.over(_count_frequencies(con, basis.model))
         if everything:
             _make_candidates(con, basis.keys)
         else:
-            _find_crossed(con, basis.keys)
-            _make_changed_candidates(con, basis.keys)
+            _make_changed_candidates(con)
         pairs = con.execute("SELECT count(*) FROM candidate").fetchone()[0]
         weighed = _weighed(con, model, basis.model.version, "FROM candidate", basis.kept_weight)
         if not everything:
@@ -313,27 +321,34 @@ def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everythin
 
 
 def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
-    """scored_now and key_now: rows of vault.scored and vault.score_key for the closure's current records."""
+    """scored_now: rows of vault.scored for the closure's current records, name_recurs still null."""
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT record_key FROM closure SEMI JOIN {ABLE} USING (record_key)"
     )
     make_records(con)
     con.register("knots", find_knots(con).to_arrow())
+    parts = {NAME_AND_BIRTH: ("given_root", "surname", "birth")}
+    parts |= {number: key.parts for number, key in _numbered(keys).items()}
+    texts = {number: " || '|' || ".join(names) for number, names in parts.items()}
     con.execute(
         "CREATE OR REPLACE TEMP TABLE scored_now AS SELECT record_key, knot, CAST("
         + " + ".join(f"({name} IS NOT NULL)::INT" for name in standard.STANDARD)
-        + " AS UTINYINT) AS said FROM record JOIN knots USING (record_key)"
+        + " AS UTINYINT) AS said, CAST(NULL AS BOOLEAN) AS name_recurs, "
+        + ", ".join(f"CASE WHEN {text} IS NOT NULL THEN hash({text}) END AS key_{n}" for n, text in texts.items())
+        + " FROM record JOIN knots USING (record_key)"
     )
     con.unregister("knots")
-    parts = {NAME_AND_BIRTH: ("given_root", "surname", "birth")}
-    parts |= {number: key.parts for number, key in _numbered(keys).items() if not set(key.parts) & set(NOT_COLLECTED)}
-    con.execute("CREATE OR REPLACE TEMP TABLE key_now (record_key BIGINT, key UTINYINT, value UBIGINT)")
-    for number, names in parts.items():
-        text = " || '|' || ".join(names)
-        con.execute(
-            f"INSERT INTO key_now SELECT record_key, {number}, hash({text}) FROM record WHERE {text} IS NOT NULL"
-        )
     con.execute("DROP TABLE temp.record; DROP TABLE temp.chosen")
+
+
+def _told_recurring(names: str) -> str:
+    """SQL: the rows of scored_now with name_recurs. names: a query of one column, the name and birth date of each
+    record that shares one with a record of the closure, and of the closure itself."""
+    return f"""
+        WITH name (value) AS ({names}),
+        recurring AS (SELECT value FROM name WHERE value IS NOT NULL GROUP BY value HAVING count(*) > 1)
+        SELECT * REPLACE (coalesce({NAME} IN (SELECT value FROM recurring), false) AS name_recurs) FROM scored_now
+    """
 
 
 def find_knots(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -352,149 +367,179 @@ def _numbered(keys: list[Key]) -> dict[int, Key]:
     return dict(enumerate(keys, start=NAME_AND_BIRTH + 1))
 
 
-def _take_keys_of_gone(con: duckdb.DuckDBPyConnection) -> None:
-    """closure_key (key, value, record_key, knot, said), of last night: rows of the closure. Those of records that went
-    leave vault.score_key; a record that stays keeps its keys, because records never change."""
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE gone AS SELECT record_key FROM closure SEMI JOIN vault.scored USING (record_key)"
-        " ANTI JOIN scored_now USING (record_key)"
+def _rows(table: str, numbers: Iterable[int]) -> str:
+    """SQL (key, value, record_key, knot, said): a row for each value of a key in a table like vault.scored."""
+    return " UNION ALL ".join(
+        f"SELECT {number}::UTINYINT AS key, key_{number} AS value, record_key, knot, said FROM {table}"
+        f" WHERE key_{number} IS NOT NULL"
+        for number in numbers
     )
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE closure_key AS SELECT key, value, record_key, knot, said FROM ("
-        "FROM key_now UNION ALL FROM vault.score_key WHERE record_key IN (SELECT record_key FROM gone))"
-        " JOIN vault.scored USING (record_key)"
-    )
-    con.execute("DELETE FROM vault.score_key WHERE record_key IN (SELECT record_key FROM gone)")
 
 
-def _find_held(con: duckdb.DuckDBPyConnection) -> None:
-    """held (key, value, record_key, knot, said), of last night: rows of all records outside the closure that share a
-    value which a record of the closure had or has.
+def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
+    """scored_before: rows of vault.scored of the closure, of last night. held (key, value, record_key, knot, said), of
+    last night: all records outside the closure that share a value which a record of the closure had or has.
 
     The closure holds whole knots, of last night and of tonight, so that no knot is in both.
     """
     con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE held AS
-        WITH watched AS (SELECT key, value FROM closure_key UNION SELECT key, value FROM key_now),
-        sharing AS (SELECT * FROM vault.score_key SEMI JOIN watched USING (key, value))
-        SELECT key, value, record_key, knot, said
-        FROM (SELECT * FROM sharing ANTI JOIN closure USING (record_key)) JOIN vault.scored USING (record_key)
-        """
+        "CREATE OR REPLACE TEMP TABLE scored_before AS FROM vault.scored"
+        " WHERE record_key IN (SELECT record_key FROM closure)"
     )
+    watched = "SELECT key_{0} FROM scored_before UNION SELECT key_{0} FROM scored_now"
+    _hold(con, "held", {number: watched.format(number) for number in (NAME_AND_BIRTH, *_numbered(keys))})
+
+
+def _hold(con: duckdb.DuckDBPyConnection, table: str, values: dict[int, str]) -> None:
+    """Make `table` (key, value, record_key, knot, said), of last night: the rows of all records outside the closure
+    that have one of the values which a query tells for each key.
+
+    Key by key, because the values of one fit the processor's cache: all at once is several times dearer.
+    """
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {table}"
+        " (key UTINYINT, value UBIGINT, record_key BIGINT, knot BIGINT, said UTINYINT)"
+    )
+    for number, found in values.items():
+        row = _rows("vault.scored", [number])
+        con.execute(
+            f"INSERT INTO {table} WITH sharing AS MATERIALIZED ({row} AND key_{number} IN ({found}))"
+            " FROM sharing ANTI JOIN closure USING (record_key)"
+        )
 
 
 def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
-    """crossed (record_key): records outside the closure that share a value whose group came to exceed its cap, or no
-    longer does. other_frequency (record_key): records that were the only one of their name and birth date and are not
-    any more, or the other way round: their pairs weigh otherwise. `held` then holds, beside its rows, those of every
-    value that a crossed record has.
+    """member (key, value, knot, record_key, is_before, is_now): who stands for each knot under the values that few
+    enough share, before or now, of the closure and of crossed records.
+
+    other_frequency (record_key): records that were the only one of their name and birth date and are not any more, or
+    the other way round: their pairs weigh otherwise. crossed (record_key): of these, those outside the closure, and
+    records outside it that share a value whose group came to exceed its cap, or no longer does. Two of the latter may
+    have lost what made them a pair, or found it: of their values only those count that two of them share.
     """
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE other_frequency AS
+        WITH row AS (
+            SELECT value, record_key, true AS is_before, true AS is_now FROM held WHERE key = {NAME_AND_BIRTH}
+            UNION ALL SELECT {NAME}, record_key, true, false FROM scored_before WHERE {NAME} IS NOT NULL
+            UNION ALL SELECT {NAME}, record_key, false, true FROM scored_now WHERE {NAME} IS NOT NULL
+        ),
+        other AS (
+            SELECT value FROM row GROUP BY value
+            HAVING (count(*) FILTER (is_before) > 1) <> (count(*) FILTER (is_now) > 1)
+        )
+        SELECT DISTINCT record_key FROM row SEMI JOIN other USING (value)
+        """
+    )
+    numbers = list(_numbered(keys))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE standing AS {_standing('FROM held', True, True)}"
+        f" UNION ALL {_standing(_rows('scored_before', numbers), True, False)}"
+        f" UNION ALL {_standing(_rows('scored_now', numbers), False, True)}"
+    )
     caps = ", ".join(f"({number}, {key.cap})" for number, key in _numbered(keys).items())
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE sized AS
-        WITH row AS (
-            SELECT key, value, knot, true AS is_before, true AS is_now FROM held
-            UNION ALL SELECT key, value, knot, true, false FROM closure_key
-            UNION ALL SELECT key, value, knot, false, true FROM key_now JOIN scored_now USING (record_key)
-        )
-        SELECT key, value
-        FROM row LEFT JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
-        GROUP BY key, value, cap
-        HAVING CASE WHEN key = {NAME_AND_BIRTH}
-            THEN (count(*) FILTER (is_before) > 1) <> (count(*) FILTER (is_now) > 1)
-            ELSE (count(DISTINCT knot) FILTER (is_before) > cap) <> (count(DISTINCT knot) FILTER (is_now) > cap) END
+        SELECT key, value, count(*) FILTER (is_before) <= cap AS few_before, count(*) FILTER (is_now) <= cap AS few_now
+        FROM standing JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
+        GROUP BY key, value, cap HAVING few_before OR few_now
         """
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE crossed AS SELECT record_key FROM held"
+        " SEMI JOIN (SELECT key, value FROM sized WHERE few_before <> few_now) USING (key, value)"
+        " UNION SELECT record_key FROM other_frequency ANTI JOIN closure USING (record_key)"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE crossed_row AS FROM vault.scored"
+        " WHERE record_key IN (SELECT record_key FROM crossed)"
     )
     con.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE other_frequency AS
-        SELECT DISTINCT record_key
-        FROM (SELECT key, value, record_key FROM held UNION ALL SELECT key, value, record_key FROM key_now)
-        SEMI JOIN sized USING (key, value) WHERE key = {NAME_AND_BIRTH}
+        CREATE OR REPLACE TEMP TABLE further AS
+        WITH known AS (SELECT key, value FROM held SEMI JOIN crossed USING (record_key))
+        SELECT key, value FROM ({_rows("crossed_row", numbers)}) ANTI JOIN known USING (key, value)
+        GROUP BY key, value
+        HAVING min(knot) <> max(knot) OR bool_or(record_key IN (SELECT record_key FROM other_frequency))
         """
     )
+    _hold(con, "held_further", {number: f"SELECT value FROM further WHERE key = {number}" for number in numbers})
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE crossed AS"
-        " SELECT DISTINCT record_key FROM held SEMI JOIN sized USING (key, value)"
-    )
-    con.execute(
-        """
-        INSERT INTO held
-        WITH further AS (
-            SELECT key, value FROM (SELECT * FROM vault.score_key SEMI JOIN crossed USING (record_key))
-            EXCEPT (SELECT key, value FROM held UNION ALL SELECT key, value FROM key_now)
+        f"""
+        CREATE OR REPLACE TEMP TABLE member AS
+        WITH further_member AS ({_standing("FROM held_further", True, True)}),
+        few AS (
+            SELECT key, value FROM further_member JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
+            GROUP BY key, value, cap HAVING count(*) <= cap
         )
-        SELECT key, value, record_key, knot, said
-        FROM (SELECT * FROM vault.score_key SEMI JOIN further USING (key, value)) JOIN vault.scored USING (record_key)
+        SELECT key, value, knot, record_key, is_before AND few_before AS is_before, is_now AND few_now AS is_now
+        FROM standing JOIN sized USING (key, value)
+        UNION ALL FROM further_member SEMI JOIN few USING (key, value)
         """
     )
 
 
-def _make_changed_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
+def _standing(rows: str, is_before: bool, is_now: bool) -> str:
+    """SQL (key, value, knot, record_key, is_before, is_now) of the query `rows` (key, value, record_key, knot, said).
+
+    Of a knot the record that says most stands for a value, among equals the one with the smallest key.
+    """
+    return f"""
+        SELECT key, value, knot,
+            arg_min(record_key, ((255 - said)::HUGEINT << {RECORD_KEY_BITS}) + record_key) AS record_key,
+            {is_before} AS is_before, {is_now} AS is_now
+        FROM ({rows}) WHERE key <> {NAME_AND_BIRTH} GROUP BY key, value, knot
+    """
+
+
+def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
     """candidate: pairs to score tonight, which were none last night or weigh otherwise; dropped: pairs of last night
     that are none any more, or weigh otherwise. Both record_key_a < record_key_b.
 
     Records never change, so that a pair of last night that is one tonight keeps its weight.
     """
-    con.execute("CREATE OR REPLACE TEMP TABLE met AS FROM closure UNION FROM crossed")
-    tonight = "SELECT key, value, record_key, knot, said FROM key_now JOIN scored_now USING (record_key)"
-    for table, own in (("candidate_before", "FROM closure_key"), ("candidate_now", tonight)):
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS"
-            f" {_pairs_by_keys(_numbered(keys), f'(FROM held UNION ALL {own})', only_met=True)}"
-        )
     con.execute(
         """
-        CREATE OR REPLACE TEMP TABLE candidate AS
-        WITH again AS (
-            FROM candidate_now WHERE record_key_a IN (FROM other_frequency) OR record_key_b IN (FROM other_frequency)
-        )
-        (FROM candidate_now EXCEPT FROM candidate_before) UNION FROM again
+        CREATE OR REPLACE TEMP TABLE met_pair AS
+        WITH met AS (FROM member WHERE record_key IN (FROM closure UNION FROM crossed))
+        SELECT least(x.record_key, y.record_key) AS record_key_a, greatest(x.record_key, y.record_key) AS record_key_b,
+            bool_or(x.is_before AND y.is_before) AS is_before, bool_or(x.is_now AND y.is_now) AS is_now
+        FROM met AS x JOIN member AS y ON x.key = y.key AND x.value = y.value AND x.knot <> y.knot
+            AND ((x.is_before AND y.is_before) OR (x.is_now AND y.is_now))
+        GROUP BY 1, 2
         """
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE dropped AS (FROM candidate_before EXCEPT FROM candidate_now) UNION FROM candidate"
+        """
+        CREATE OR REPLACE TEMP TABLE candidate AS
+        SELECT record_key_a, record_key_b FROM met_pair
+        WHERE is_now AND (NOT is_before
+            OR record_key_a IN (FROM other_frequency) OR record_key_b IN (FROM other_frequency))
+        """
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE dropped AS SELECT record_key_a, record_key_b FROM met_pair"
+        " WHERE is_before AND NOT is_now UNION ALL FROM candidate"
     )
 
 
 def _make_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     """candidate (record_key_a < record_key_b): all pairs. Key by key, because a large state's do not fit together."""
     con.execute("CREATE OR REPLACE TEMP TABLE candidate_now (record_key_a BIGINT, record_key_b BIGINT)")
-    held = "vault.score_key JOIN vault.scored USING (record_key)"
     for number, key in _numbered(keys).items():
-        con.execute(f"INSERT INTO candidate_now {_pairs_by_keys({number: key}, held)}")
-    con.execute("CREATE OR REPLACE TEMP TABLE candidate AS SELECT DISTINCT * FROM candidate_now")
-
-
-def _pairs_by_keys(keys: dict[int, Key], held: str, only_met: bool = False) -> str:
-    """SQL of the pairs (record_key_a < record_key_b) that some keys make of the relation `held` (key, value,
-    record_key, knot, said). only_met: those with a record of the table `met`.
-
-    Of a knot the record that says most stands for a value, among equals the one with the smallest key.
-    """
-    caps = ", ".join(f"({number}, {key.cap})" for number, key in keys.items())
-    return f"""
-        WITH policy AS (SELECT * FROM (VALUES {caps}) AS policy (key, cap)),
-        -- The first of these sums is of the record that says most.
-        stands AS (
-            SELECT key, value, knot, cap, min((255 - said)::HUGEINT * power_of_two + record_key) % power_of_two AS first
-            FROM {held} JOIN policy USING (key)
-            CROSS JOIN (SELECT (1::HUGEINT << {RECORD_KEY_BITS}) AS power_of_two)
-            GROUP BY key, value, knot, cap, power_of_two
-        ),
-        small AS (SELECT key, value FROM stands GROUP BY key, value, cap HAVING count(*) BETWEEN 2 AND cap),
-        member AS (
-            SELECT key, value, knot, first::BIGINT AS record_key,
-                {"first IN (FROM met)" if only_met else "true"} AS is_met
-            FROM stands SEMI JOIN small USING (key, value)
+        con.execute(
+            f"""
+            INSERT INTO candidate_now
+            WITH member AS ({_standing(_rows("vault.scored", [number]), True, True)}),
+            small AS (SELECT value FROM member GROUP BY value HAVING count(*) BETWEEN 2 AND {key.cap}),
+            near AS (FROM member SEMI JOIN small USING (value))
+            SELECT DISTINCT least(x.record_key, y.record_key), greatest(x.record_key, y.record_key)
+            FROM near AS x JOIN near AS y ON x.value = y.value AND x.knot < y.knot
+            """
         )
-        SELECT DISTINCT least(x.record_key, y.record_key) AS record_key_a,
-            greatest(x.record_key, y.record_key) AS record_key_b
-        FROM member AS x JOIN member AS y
-            ON x.key = y.key AND x.value = y.value AND x.knot < y.knot AND (x.is_met OR y.is_met)
-        """
+    con.execute("CREATE OR REPLACE TEMP TABLE candidate AS SELECT DISTINCT * FROM candidate_now")
 
 
 # --- weights of pairs -------------------------------------------------------------------------------------------------
@@ -623,10 +668,13 @@ def _predicted(
                 f" ON known.value = {name} CROSS JOIN one",
                 {"version": version},
             )
+        # Splink copies what it is given, so it gets what comparisons read.
+        columns = ", ".join(sorted(READ | set(model.comparisons)))
+        con.execute(f"CREATE OR REPLACE TEMP VIEW compared AS SELECT {columns} FROM record")
         con.execute("USE memory")
         try:
             api = DuckDBAPI(connection=con)
-            linker = Linker(api.register("record"), settings, log_level=None, validate_settings=False)
+            linker = Linker(api.register("compared"), settings, log_level=None, validate_settings=False)
             for name in frequencies:
                 linker.table_management.register_term_frequency_lookup(api.register(f"frequency_{name}"), name)
             linker.table_management.register_blocked_pairs_for_predict(api.register("pair_to_score"))
@@ -635,6 +683,7 @@ def _predicted(
             con.execute(f'DROP TABLE IF EXISTS "{found}"')
         finally:
             con.execute("USE vault")
+            con.execute("DROP VIEW temp.compared")
 
 
 def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> float:
@@ -665,13 +714,11 @@ def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> 
 def make_records(con: duckdb.DuckDBPyConnection) -> None:
     """record (id 1..n in the order of record_key, record_key, source, STANDARD columns, name_recurs): the current
     records named in `chosen` that can be compared, in the linker's form."""
-    given, surname = standard._sound("given"), standard._sound("surname")
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE record AS
-        WITH mapped AS (
+        WITH mapped AS MATERIALIZED (
             SELECT
-                row_number() OVER (ORDER BY record_key) AS id,
                 record_key,
                 concat_ws(' ', sector, local_id_issuer) AS source,
                 given_name AS given,
@@ -689,24 +736,26 @@ def make_records(con: duckdb.DuckDBPyConnection) -> None:
             FROM {STAGED} SEMI JOIN chosen USING (record_key)
             WHERE sector <> 'workforce' AND NOT is_bare
         ),
-        own AS (
-            SELECT record_key, value FROM vault.score_key SEMI JOIN chosen USING (record_key)
-            WHERE key = {NAME_AND_BIRTH}
+        numbered AS (SELECT record_key, row_number() OVER (ORDER BY record_key) AS id FROM mapped),
+        -- Worked out once for each different name.
+        sound_of AS MATERIALIZED (
+            SELECT name, {standard._sound("name")} AS sound
+            FROM (SELECT given AS name FROM mapped UNION SELECT surname FROM mapped) WHERE name IS NOT NULL
         ),
-        repeated AS (
-            SELECT value FROM vault.score_key SEMI JOIN own USING (value)
-            WHERE key = {NAME_AND_BIRTH} GROUP BY value HAVING count(*) > 1
-        ),
-        recurring AS (SELECT record_key FROM own SEMI JOIN repeated USING (value))
+        recurring AS (SELECT record_key FROM vault.scored SEMI JOIN chosen USING (record_key) WHERE name_recurs)
         SELECT
+            numbered.id,
             mapped.*,
             least(given, surname) || ' ' || greatest(given, surname) AS names,
-            {given} AS given_sound,
-            {surname} AS surname_sound,
-            least({given}, {surname}) || ' ' || greatest({given}, {surname}) AS sounds,
+            first.sound AS given_sound,
+            last.sound AS surname_sound,
+            least(first.sound, last.sound) || ' ' || greatest(first.sound, last.sound) AS sounds,
             left(birth, 4) AS birth_year,
             recurring.record_key IS NOT NULL AS name_recurs
-        FROM mapped LEFT JOIN recurring USING (record_key)
-        ORDER BY id
+        FROM numbered
+        JOIN mapped USING (record_key)
+        LEFT JOIN sound_of AS first ON first.name = given
+        LEFT JOIN sound_of AS last ON last.name = surname
+        LEFT JOIN recurring USING (record_key)
         """
     )

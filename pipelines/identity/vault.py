@@ -48,10 +48,10 @@ TABLES = {
     # Match weights (bits) of pairs that the tiers leave; derived, replaced where records changed.
     "pair_score": "record_key_a BIGINT, record_key_b BIGINT, weight DOUBLE, said DOUBLE, model_version TEXT",
     # What pair_score follows from, derived and replaced with it: the knot of each compared record (a component of the
-    # tiers' links, named by its smallest record_key) and how much the record says; hashes of the values that it may
-    # share with others, by number of the key; the fingerprint of model, keys and comparisons.
-    "scored": "record_key BIGINT, knot BIGINT, said UTINYINT",
-    "score_key": "record_key BIGINT, key UTINYINT, value UBIGINT",
+    # tiers' links, named by its smallest record_key), how much the record says, whether another has its name and birth
+    # date and, in further columns that come with the policy (key_0, key_1, ...: by number of the key), hashes of the
+    # values that it may share with others; the fingerprint of model, keys and comparisons.
+    "scored": "record_key BIGINT, knot BIGINT, said UTINYINT, name_recurs BOOLEAN",
     "score_basis": "fingerprint TEXT",
     # How frequent a name or postal code was when a model version came into force; kept as long as the version.
     "term_frequency": "model_version TEXT, column_name TEXT, value TEXT, frequency DOUBLE",
@@ -90,6 +90,8 @@ TABLES = {
     "token_basis": "basis TEXT",
     "secret": "name TEXT, value TEXT",
 }
+# Columns that a vault made by an earlier version lacks; derived, filled by its next night.
+ADDED = {"scored": "name_recurs BOOLEAN"}
 
 
 class VaultError(RuntimeError):
@@ -171,6 +173,8 @@ def open_vault(settings: Settings, memory_limit: str = "4GB") -> Iterator[duckdb
         connection.execute("USE vault")
         for table, columns in TABLES.items():
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+        for table, column in ADDED.items():
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
         os.chmod(settings.vault_file, 0o600)
         yield connection
     finally:

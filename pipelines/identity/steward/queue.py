@@ -187,7 +187,8 @@ def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPo
         f" ANTI JOIN steward_judged_person USING (subject_a, subject_b) UNION ALL {_within(policy)}"
     )
     con.execute(
-        "DROP TABLE steward_judged; DROP TABLE steward_judged_person; DROP TABLE steward_value; DROP TABLE steward_tier"
+        "DROP TABLE steward_judged; DROP TABLE steward_judged_person; DROP TABLE steward_suspect;"
+        " DROP TABLE steward_value; DROP TABLE steward_tier"
     )
 
 
@@ -218,22 +219,34 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
             CASE reason WHEN '{CROWDED}' THEN 'wage_number_of_a_crowd' ELSE 'wage_name_differs' END
         FROM vault.undetermined WHERE reason IN ('{UNLIKE_NAMES}', '{CROWDED}')
     ),
+    -- A few records are looked up among all; to join all with them would first make a table of all.
+    bearer AS MATERIALIZED (
+        SELECT record_key, person_key FROM steward_person
+        WHERE record_key IN (SELECT record_key_a FROM tie UNION ALL SELECT record_key_b FROM tie)
+    ),
     tied AS (
         SELECT 'possible_match' AS kind,
             least(a.person_key, b.person_key) AS subject_a, greatest(a.person_key, b.person_key) AS subject_b,
             least(tie.record_key_a, tie.record_key_b) AS record_key_a,
             greatest(tie.record_key_a, tie.record_key_b) AS record_key_b, tie.score, tie.reason
         FROM tie
-        JOIN steward_person AS a ON a.record_key = tie.record_key_a
-        JOIN steward_person AS b ON b.record_key = tie.record_key_b
+        JOIN bearer AS a ON a.record_key = tie.record_key_a
+        JOIN bearer AS b ON b.record_key = tie.record_key_b
         WHERE a.person_key <> b.person_key
+    ),
+    sharing AS MATERIALIZED (
+        SELECT record_key, person_key FROM steward_person
+        WHERE student_id_hash IN (SELECT student_id_hash FROM vault.shared_student_id)
+    ),
+    record_sharing AS MATERIALIZED (
+        SELECT record_key, given_name, given_root, surname, birth_date, ssn, student_id_state
+        FROM vault.staging.stg_identity__record
+        WHERE record_key IN (SELECT record_key FROM sharing) AND NOT is_bare
     ),
     carrier AS (
         SELECT record.student_id_state, person.person_key,
             first(record.record_key ORDER BY {COMPLETE} DESC, record.record_key) AS record_key
-        FROM vault.shared_student_id JOIN steward_person AS person USING (student_id_hash)
-        JOIN vault.staging.stg_identity__record AS record USING (record_key)
-        WHERE NOT record.is_bare
+        FROM sharing AS person JOIN record_sharing AS record USING (record_key)
         GROUP BY record.student_id_state, person.person_key
     ),
     -- Of many persons with one id each is compared with the first only: a question a person, not a pair.
@@ -250,8 +263,8 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
                 + coalesce({_near_date(_day("a"), _day("b"), policy.generation_years)}, false)::INT AS DOUBLE) AS score,
             'student_id_in_two_persons' AS reason
         FROM shared
-        JOIN vault.staging.stg_identity__record AS a ON a.record_key = shared.record_key
-        JOIN vault.staging.stg_identity__record AS b ON b.record_key = first_record
+        JOIN record_sharing AS a ON a.record_key = shared.record_key
+        JOIN record_sharing AS b ON b.record_key = first_record
         WHERE shared.person_key <> first_person
     )
     SELECT * FROM (SELECT * FROM tied UNION ALL SELECT * FROM same_id)
@@ -261,18 +274,28 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
 
 
 def _values_of_suspects(con: duckdb.DuckDBPyConnection) -> None:
-    """Make steward_value: of persons with two different numbers or birth dates, each value, in how many sectors it
-    stands, and the most complete record that carries it."""
+    """Make steward_suspect: person_key and the staged records of persons with two different numbers or birth dates; and
+    steward_value: of these each value, in how many sectors it stands, and the most complete record that carries it."""
+    con.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE steward_suspect AS
+        WITH bearer AS MATERIALIZED (
+            SELECT record_key, person_key FROM steward_person
+            WHERE person_key IN (SELECT person_key FROM vault.unlike_person)
+        )
+        SELECT person_key, record_key, sector, given_name, surname, birth_date, ssn, student_id_state
+        FROM vault.staging.stg_identity__record JOIN bearer USING (record_key)
+        """
+    )
     fields = ", ".join(f"('{field}')" for field in FIELD_OF_REASON.values())
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE steward_value AS
         WITH long AS (
-            SELECT person.person_key, field.name AS field, record.record_key, record.sector, {COMPLETE} AS complete,
+            SELECT record.person_key, field.name AS field, record.record_key, record.sector, {COMPLETE} AS complete,
                 CASE field.name WHEN 'ssn' THEN record.ssn WHEN 'student_id_state' THEN record.student_id_state
                     ELSE {_day("record")} END AS value
-            FROM vault.unlike_person JOIN steward_person AS person USING (person_key)
-            JOIN vault.staging.stg_identity__record AS record USING (record_key)
+            FROM steward_suspect AS record
             CROSS JOIN (VALUES {fields}) AS field (name)
         )
         SELECT person_key, field, value, count(DISTINCT sector) AS sectors,
@@ -288,13 +311,11 @@ def _within(policy: IdentityPolicy) -> str:
     return f"""
     SELECT * FROM (
         WITH judged AS (
-            SELECT DISTINCT pa.person_key, field.name AS field,
+            SELECT DISTINCT a.person_key, field.name AS field,
                 least(field.value_a, field.value_b) AS low, greatest(field.value_a, field.value_b) AS high
             FROM steward_judged
-            JOIN steward_person AS pa ON pa.record_key = record_key_a
-            JOIN steward_person AS pb ON pb.record_key = record_key_b AND pb.person_key = pa.person_key
-            JOIN vault.staging.stg_identity__record AS a ON a.record_key = record_key_a
-            JOIN vault.staging.stg_identity__record AS b ON b.record_key = record_key_b
+            JOIN steward_suspect AS a ON a.record_key = record_key_a
+            JOIN steward_suspect AS b ON b.record_key = record_key_b AND b.person_key = a.person_key
             CROSS JOIN LATERAL (VALUES
                 ('ssn', a.ssn, b.ssn), ('student_id_state', a.student_id_state, b.student_id_state),
                 ('birth_date', {_day("a")}, {_day("b")})
@@ -325,8 +346,8 @@ def _within(policy: IdentityPolicy) -> str:
                 CASE unlike.field WHEN 'ssn' THEN 'two_confirmed_ssns' WHEN 'birth_date' THEN 'two_birth_dates'
                     ELSE 'two_student_ids' END AS reason
             FROM unlike
-            JOIN vault.staging.stg_identity__record AS a ON a.record_key = unlike.record_key_a
-            JOIN vault.staging.stg_identity__record AS b ON b.record_key = unlike.record_key_b
+            JOIN steward_suspect AS a ON a.record_key = unlike.record_key_a
+            JOIN steward_suspect AS b ON b.record_key = unlike.record_key_b
         )
         SELECT * FROM weighed
         QUALIFY row_number() OVER (PARTITION BY kind, subject_a

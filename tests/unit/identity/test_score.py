@@ -197,6 +197,41 @@ def test_a_name_that_a_second_record_comes_to_bear_weighs_otherwise_for_the_firs
     assert weights[2] == weights[0]
 
 
+def test_what_is_kept_of_each_record_after_nights_in_part_is_what_the_records_say(policy):
+    rng = random.Random(4)
+    vault = Vault(population(40, 4))
+    vault.con.execute("CREATE TABLE vault.score_key (record_key BIGINT)")
+    everyone = list(vault.rows)
+    current = set(rng.sample(everyone, len(everyone) // 2))
+    names = ("given_root", "surname", "birth_date")
+    numbers = ["ssn", "student_id_state", "local_id"]  # keys 1, 2, 3 of the policy are one number each
+    for night in range(4):
+        vault.stage(set(current), lambda row: row["ssn"])
+        assert score.score_left(vault.con, policy, "temp.touched", DAY).everything == (night == 0)
+        said = {key: tuple(vault.rows[key][name] for name in names) for key in current}
+        kept = vault.con.execute(
+            "SELECT record_key, knot, name_recurs, key_0, key_1, key_2, key_3 FROM vault.scored"
+        ).fetchall()
+        assert {row[0] for row in kept} == current and len(kept) == len(current)
+        borne = list(said.values())
+        for key, _, recurs, name, *found in kept:
+            assert recurs == (borne.count(said[key]) > 1)
+            assert name is not None
+            assert [value is None for value in found] == [vault.rows[key].get(number) is None for number in numbers]
+        # One value has one hash, and another has another.
+        assert len({(said[row[0]], row[3]) for row in kept}) == len({row[3] for row in kept}) == len(set(borne))
+        tied = {key: {key} for key in current}
+        for a, b in vault.links:
+            together = tied[a] | tied[b]
+            for key in together:
+                tied[key] = together
+        assert {row[0]: row[1] for row in kept} == {key: min(together) for key, together in tied.items()}
+        gone = rng.sample(sorted(current), 15)
+        current = current - set(gone) | set(rng.sample([key for key in everyone if key not in current], 15))
+    tables = {name for (name,) in vault.con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    assert "score_key" not in tables, "the keys of an earlier version are left in the vault"
+
+
 def test_the_same_records_again_score_no_pair(policy):
     vault = Vault(population(40, 3))
     vault.stage(set(vault.rows), lambda row: row["ssn"])

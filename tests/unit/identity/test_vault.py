@@ -105,3 +105,11 @@ def test_every_table_takes_a_row_of_its_declared_columns(home):
         tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'vault'").pl()
     assert set(tables["table_name"]) >= {"identity_record", "person", "person_link", "verdict", "bad_row"}
     assert isinstance(tables, pl.DataFrame)
+
+
+def test_a_vault_of_an_earlier_version_gets_the_columns_that_it_lacks(home):
+    with open_vault(home) as con:
+        con.execute("CREATE OR REPLACE TABLE scored (record_key BIGINT, knot BIGINT, said UTINYINT)")
+        con.execute("INSERT INTO scored VALUES (7, 7, 3)")
+    with open_vault(home) as con:
+        assert con.execute("SELECT record_key, name_recurs FROM scored").fetchall() == [(7, None)]
