@@ -11,6 +11,7 @@ from pipelines.defs.warehouse import phase_models
 
 MARTS = [dg.AssetKey(["marts", node["name"]]) for node in phase_models("mart").values()]
 OFFICIAL = dg.AssetKey(["protected", "official_indicator"])
+PRIVATE = dg.AssetKey(["protected", "private_earnings"])
 CANDIDATE = dg.AssetKey(["candidate", "marts"])
 EXPECTATIONS = dg.AssetKey(["evidence", "expectations"])
 ATTACK = dg.AssetKey(["evidence", "release_attack"])
@@ -35,6 +36,23 @@ def official_indicator() -> dg.MaterializeResult:
         if reason is not None:
             return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
         summary = protect_official(settings, planner.current_build(settings))
+    return dg.MaterializeResult(metadata=summary.as_metadata())
+
+
+@dg.asset(
+    key=PRIVATE,
+    deps=[dg.AssetKey(["cubes", "cube_indicator"]), dg.AssetKey(["core", "dim_organization"])],
+    group_name="protected",
+    description="Earnings by differential privacy, where a state decided so, instead of all else of the same records.",
+)
+def private_earnings() -> dg.MaterializeResult:
+    from pipelines.disclosure.private.earnings import protect_private
+
+    with step("private_earnings") as settings:
+        reason = untouched(settings)
+        if reason is not None:
+            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
+        summary = protect_private(settings, planner.current_build(settings))
     return dg.MaterializeResult(metadata=summary.as_metadata())
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from pipelines import planner
 from pipelines.disclosure.one_way import load_one_way, withhold
+from pipelines.disclosure.private.instead import told_privately
 from pipelines.release.candidate import LONG_MART, as_counted, export, indicator_codes, quoted, table_digest
 from pipelines.release.gate import FamilyDecision, GateDecision, linked
 from pipelines.release.revision import Correction, Revision, withdrawn_share
@@ -77,7 +79,8 @@ def assemble(
     A year that a linked family published earlier is not joined by a family that showed nothing of it: the two were not
     protected together, and their difference might tell of few people. It waits for the next revision of both.
 
-    Perturbed rows are silent where the official table that stands in the release is (`disclosure.one_way`).
+    Perturbed rows are silent where the official table that stands in the release is (`disclosure.one_way`), and rows
+    that private statistics replace are left out (`disclosure.private.instead`).
     """
     groups = linked(settings, decision.families)
     by_mart: dict[str, list[FamilyDecision]] = {}
@@ -108,8 +111,8 @@ def assemble(
         if mart == LONG_MART:
             fresh_long, old_long = fresh, old
     if LONG_MART in tables:
-        pattern = _pattern(tables[LONG_MART], fresh_long)
-        for mart, table in withhold(tables, load_one_way(settings.seeds), pattern).items():
+        told = withhold(tables, load_one_way(settings.seeds), _pattern(tables[LONG_MART], fresh_long))
+        for mart, table in told_privately(told, settings.seeds, planner.day_of(decision.build_id)).items():
             if table is not tables[mart]:
                 tables[mart] = table.sort(table.columns, nulls_last=True)
     return Assembled(tables, origins, _used(revision, groups, old_long, tables.get(LONG_MART)))

@@ -16,7 +16,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from pipelines import planner
 from pipelines.disclosure.one_way import load_one_way, withhold
+from pipelines.disclosure.private.instead import told_privately
 from pipelines.errors import MissingFileError, P20wError
 from pipelines.progress import track
 from pipelines.registers import RegisterError, read_seed
@@ -51,9 +53,9 @@ def indicator_codes(settings: Settings) -> list[str]:
 def build_candidate(settings: Settings, build_id: str) -> Candidate:
     """Export schema `marts` of the warehouse to `candidate/data/<mart>.parquet` and name what it holds.
 
-    Perturbed rows are silent where an official table is (`disclosure.one_way`). Rows are ordered by all columns, so
-    that equal tables give equal bytes. Opens the warehouse read-only and closes it. Replaces the candidate of an
-    earlier night as a whole.
+    Perturbed rows are silent where an official table is (`disclosure.one_way`), and rows that private statistics
+    replace are left out (`disclosure.private.instead`). Rows are ordered by all columns, so that equal tables give
+    equal bytes. Opens the warehouse read-only and closes it. Replaces the candidate of an earlier night as a whole.
 
     Errors: FileNotFoundError when there is no warehouse; ValueError when a mart already has a publication column.
     """
@@ -77,7 +79,7 @@ def build_candidate(settings: Settings, build_id: str) -> Candidate:
             if reserved:
                 raise P20wError(f"{mart} has the column {', '.join(reserved)}, which only publication may add.")
             export(con, f'SELECT * FROM marts."{mart}"', fresh / "data" / f"{mart}.parquet")
-        _tell_once(settings, con, fresh / "data")
+        _tell_once(settings, con, fresh / "data", build_id)
     old = settings.home / f".candidate-{build_id}-old"
     if settings.candidate.exists():
         os.rename(settings.candidate, old)
@@ -86,11 +88,13 @@ def build_candidate(settings: Settings, build_id: str) -> Candidate:
     return load_candidate(settings)
 
 
-def _tell_once(settings: Settings, con: duckdb.DuckDBPyConnection, data: Path) -> None:
-    """Empty the perturbed rows that stand where an official table of tonight hides its count. As they were counted they
-    stay in the restricted folder beside: where another official table stands in a release, others are silent."""
+def _tell_once(settings: Settings, con: duckdb.DuckDBPyConnection, data: Path, build_id: str) -> None:
+    """Empty the perturbed rows that stand where an official table of tonight hides its count, and leave out those that
+    private statistics replace. As they were counted they stay in the restricted folder beside: where another official
+    table stands in a release, others are silent."""
     tables = {path.stem: pl.read_parquet(path) for path in sorted(data.glob("*.parquet"))}
-    for mart, table in withhold(tables, load_one_way(settings.seeds)).items():
+    told = withhold(tables, load_one_way(settings.seeds))
+    for mart, table in told_privately(told, settings.seeds, planner.day_of(build_id)).items():
         if table is not tables[mart]:
             (data.parent / AS_COUNTED).mkdir(exist_ok=True)
             os.rename(data / f"{mart}.parquet", data.parent / AS_COUNTED / f"{mart}.parquet")

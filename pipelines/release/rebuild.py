@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.disclosure.private.budget import FILE as BUDGET
 from pipelines.identity.current import forget_derived
 from pipelines.identity.vault import open_vault
 from pipelines.release import build, ledger, metadata
@@ -153,6 +154,9 @@ def _lay_releases(settings: Settings, there: Settings, build_id: str) -> None:
         if made_by and made_by[0] < build_id:
             shutil.copyfile(record, there.release_ledger / record.name)
             os.symlink(settings.releases / record.stem, there.releases / record.stem)
+    # What was drawn for private statistics is told again, never drawn again.
+    if (settings.release_ledger / BUDGET).exists():
+        shutil.copyfile(settings.release_ledger / BUDGET, there.release_ledger / BUDGET)
 
 
 def _compare(folder: Path, expected: dict[str, str]) -> list[str]:

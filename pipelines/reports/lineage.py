@@ -100,10 +100,20 @@ class Lineage:
             raise FileNotFoundError(
                 f"No compiled models are in {Path(settings.work) / 'dbt'}: run the night before the inventory."
             )
-        # Disclosure control writes the official table from the exact cubes and the directory.
+        # Disclosure control writes the official table from the exact cubes and the directory, and private earnings from
+        # the indicators that say who paid.
+        directory = ("core", "dim_organization")
+        paid = [
+            ("indicators", name.removesuffix("__contributor"))
+            for schema, name in sorted(models)
+            if schema == "indicators" and name.endswith("__contributor")
+        ]
         return cls(
             models,
-            {("protected", "official_indicator"): [("cubes", "cube_indicator"), ("core", "dim_organization")]},
+            {
+                ("protected", "official_indicator"): [("cubes", "cube_indicator"), directory],
+                ("protected", "private_earnings"): [*paid, directory],
+            },
         )
 
     def readers(self, origins: Iterable[Origin]) -> tuple[list[str], list[str]]:
@@ -140,14 +150,14 @@ class Lineage:
         return found
 
     def _from_python(self, behind: list[tuple[str, str]]) -> Relation:
-        """A table of the first model's cells: its columns by name, any other column made of everything in the cell.
+        """A table of the cells or rows of models: their columns by name, any other made of everything in the cell.
 
-        Columns of the further models are found by name too.
+        Columns of the core models among them, the directory, are found by name too.
         """
-        first, *further = [self._relation(key) for key in behind]
-        named = [merged(relation.parts) for relation in further]
+        counted_in = [part for key in behind if key[0] != "core" for part in self._relation(key).parts]
+        named = [merged(self._relation(key).parts) for key in behind if key[0] == "core"]
         parts = []
-        for part in first.parts:
+        for part in counted_in:
             whole = part.rows.union(*part.reads.values())
             extra = {name: reads for other in named for name, reads in other.reads.items() if name not in part.reads}
             counted = {name: whole for name in COMPUTED if name not in part.reads}
@@ -158,6 +168,7 @@ class Lineage:
 # Columns that disclosure control computes from a cell.
 COMPUTED = (
     "rate", "rate_low", "rate_high", "rate_label", "value_amount", "value_unit", "value_status", "suppression_reason",
+    "found_count", "earnings_p25", "earnings_p50", "earnings_p75",
 )  # fmt: skip
 
 

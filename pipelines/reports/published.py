@@ -68,6 +68,7 @@ class Published:
     third_parties: dict[str, list[str]]
     flows: dict[str, list[Row]]  # transition → rows of its newest cohort
     coverage: dict[str, list[Row]]  # indicator → rows of its newest cohort
+    private: dict[str, int]  # indicator → first cohort that is told by differential privacy, in a table of its own
     windows: dict[str, dict[str, str]]  # window → when what an indicator counts has to happen
     cache: Path
 
@@ -116,6 +117,7 @@ def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
         third_parties=third_parties(settings, titles, data_dir),
         flows={code: newest(data_dir / f"{TRANSITION}{code}.parquet") for code in words.TRANSITIONS},
         coverage=coverage(data_dir),
+        private=private(data_dir),
         windows={row["window_code"]: row for row in read_seed(settings, "policy/outcome_window.csv")},
         cache=settings.work / "charts",
     )
@@ -187,6 +189,15 @@ def coverage(data_dir: Path) -> dict[str, list[Row]]:
     for row in last.sort("share", "outcome_status", "exclusion_code", descending=[True, False, False]).to_dicts():
         found[row["indicator_code"]].append(row)
     return found
+
+
+def private(data_dir: Path) -> dict[str, int]:
+    """Indicator → its first cohort told by differential privacy, instead of in any other table."""
+    path = data_dir / "mart_earnings_private.parquet"
+    if not path.exists():
+        return {}
+    first = pl.read_parquet(path).group_by("indicator_code").agg(pl.col("cohort_year").min())
+    return dict(first.iter_rows())
 
 
 def dates(data_dir: Path, table: pl.DataFrame) -> dict[str, tuple[str, str]]:

@@ -60,7 +60,7 @@ def explained(published: Published, indicator: dict, level: str, open_years: lis
 
 
 def notices(published: Published, family: str) -> list[str]:
-    """Why a family is not brought up to date in this release, and as of when its figures are."""
+    """Why a family is not brought up to date in this release, as of when its figures are, and where others are."""
     first, last = published.dates.get(family, (published.data_as_of, published.data_as_of))
     found = []
     if family in published.held:
@@ -74,6 +74,8 @@ def notices(published: Published, family: str) -> list[str]:
     if first != published.data_as_of:
         since = first if first == last else f"{first} to {last}"
         found.append(f"Figures that were not brought up to date are as of {since}.")
+    if family in published.private:
+        found.append(words.TOLD_PRIVATELY.format(year=published.private[family], table=words.TABLES[words.PRIVATE]))
     return found
 
 

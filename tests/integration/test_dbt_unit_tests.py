@@ -27,6 +27,7 @@ def empty_warehouse(tmp_path_factory):
         # Written by disclosure control in a night; the marts read it.
         connection.execute("CREATE SCHEMA IF NOT EXISTS protected")
         connection.execute(f"CREATE TABLE protected.official_indicator ({official_columns(settings)})")
+        connection.execute(f"CREATE TABLE protected.private_earnings ({private_columns(settings)})")
         # What staging of identifiers reads; in a night these are tables of the vault.
         for name in ("identity_record", "current_record", "record_change"):
             connection.execute(f"CREATE TABLE {name} ({TABLES[name]})")
@@ -39,6 +40,13 @@ def official_columns(settings) -> str:
     from pipelines.disclosure.protect import COLUMNS
 
     return ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+
+
+def private_columns(settings) -> str:
+    """Columns of the mart that is selected from it, by the dictionary that its contract holds it to."""
+    manifest = json.loads(dbt.ensure_manifest(settings).read_text())
+    columns = manifest["nodes"]["model.p20w.mart_earnings_private"]["columns"].values()
+    return ", ".join(f"{column['name']} {column['data_type']}" for column in columns)
 
 
 def run(settings, *arguments: str) -> dict:

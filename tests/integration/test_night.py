@@ -20,6 +20,7 @@ from pipelines.intake import ledger
 MARTS = (
     "mart_availability",
     "mart_coverage",
+    "mart_earnings_private",
     "mart_indicator__organization",
     "mart_institution",
     "mart_link_quality",

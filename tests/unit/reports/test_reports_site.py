@@ -322,6 +322,17 @@ def test_pages_are_written_without_flows_and_without_coverage(home, tmp_path, no
     assert (tmp_path / "empty" / "index.html").exists()
 
 
+def test_a_page_says_where_an_indicator_told_by_differential_privacy_is_found(home, tmp_path, no_drawing):
+    data = write_tables(tmp_path / "data")
+    rows = {"indicator_code": ["employment_year_1_after_high_school"] * 2, "cohort_year": [2028, 2027]}
+    pl.DataFrame(rows).write_parquet(data / "mart_earnings_private.parquet")
+    site.build_site(home, data, tmp_path / "site", gate())
+    page = (tmp_path / "site" / "organizations" / "state-state.html").read_text()
+    told = "From the cohort of 2027 on, how many were found and what they earned is told with random noise"
+    assert text(page).count(told) == 1
+    assert told in text(page[page.index('id="employment_year_1_after_high_school"') :])
+
+
 def test_flows_made_from_files_of_third_parties_are_labeled(home, tmp_path, no_drawing):
     data = write_tables(tmp_path / "data")
     pl.DataFrame(
