@@ -209,11 +209,17 @@ def protect(
     evidence: Annotated[
         Path | None, typer.Option(help="Folder for certificates and losses. Restricted: they tell hidden counts.")
     ] = None,
+    by_block: Annotated[
+        bool, typer.Option("--by-block", help="For --before of a later run, which then costs what changed; hides more.")
+    ] = False,
+    before: Annotated[
+        Path | None, typer.Option(help="The --evidence of an earlier run by block: what did not change is taken over.")
+    ] = None,
 ) -> None:
     """Hide in any table of counts what gives people away, certified and verified before anything is written."""
     from pipelines.disclosure.table.protect import protect_file
 
-    typer.echo(protect_file(table, family, out, key_file, evidence).as_text(out))
+    typer.echo(protect_file(table, family, out, key_file, evidence, by_block, before).as_text(out))
 
 
 @app.command()

@@ -49,8 +49,8 @@ class Axis:
     member: np.ndarray | None
 
 
-def axis_of(dimension: Dimension, weight: np.ndarray) -> Axis:
-    """weight: people per code, which decides what is large. Shape (codes,)."""
+def axis_of(dimension: Dimension, weight: np.ndarray, most: int = PROFILES) -> Axis:
+    """weight: people per code, which decides what is large. Shape (codes,). most: codes of a small one with levels."""
     count = len(dimension.codes)
     finest = dimension.finest()
     partner = _partners(dimension, finest, weight)
@@ -59,7 +59,7 @@ def axis_of(dimension: Dimension, weight: np.ndarray) -> Axis:
     size = weight[np.where(profile[:, :1] < 0, 0, profile[:, :1])[:, 0]]
     below = _below(profile, size, count)
     away = _away(dimension, profile, below)
-    small = len(profile) <= PROFILES and count <= PROFILES
+    small = len(profile) <= PROFILES and count <= (most if profile.shape[1] > 2 and not tops else PROFILES)
     member = None
     if small:
         member = np.zeros((count, len(profile)), dtype=np.float32)

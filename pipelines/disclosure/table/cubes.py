@@ -37,6 +37,8 @@ SUMS = 4  # products that may be added up for one move
 ABSENT = np.float32(1e6)  # score of a code that is not there
 ROUNDS = 40  # about how many rounds, so that later cells profit from what earlier ones hid
 LOOKS = 20_000  # cells looked at in one step: few enough to stay in the processor's cache
+LONG = 100  # codes of a dimension from which the largest values are looked for place by place; of counts alone more
+FREE = 4  # kinds of product, the shortest ones, tried of hidden cells alone before anything dear is
 LEAST_BATCH = 64  # cells served in one round
 NOT = np.float32(np.inf)
 REROUTES = 8  # rounds in which partners are shown again
@@ -56,8 +58,9 @@ class Cubes:
     hidden grows. move: per cell the number of the move that certifies it, -1 while it has none.
     """
 
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    def __init__(self, problem: Problem, is_plain: bool = True):
+        """is_plain: counts alone. Numbers that stand together are many, so what hardly ever serves them is left out."""
+        self.problem, self.is_plain = problem, is_plain
         shape = problem.shape
         self.stride = [int(np.prod(shape[k + 1 :])) for k in range(len(shape))]
         self.cells = len(problem.value)
@@ -67,7 +70,7 @@ class Cubes:
         self.inside: list[np.ndarray | None] = []
         for k, dimension in enumerate(problem.table.dimensions):
             weight = np.moveaxis(dense, k, 0)[(slice(None),) + (0,) * (len(shape) - 1)]
-            axis = axis_of(dimension, weight)
+            axis = axis_of(dimension, weight) if is_plain else axis_of(dimension, weight, LONG)
             self.axes.append(axis)
             moved = np.moveaxis(dense, k, 0)
             self.local.append(None if axis.small else self._largest(moved, axis))
@@ -369,10 +372,22 @@ class Cubes:
             self.keep(cell[rows], cells, amounts)
         return served
 
-    def look(self, cell: np.ndarray, amount: np.ndarray, enough: float, last: int = 0) -> list[tuple]:
+    def free(self, cell: np.ndarray) -> np.ndarray:
+        """Serve cells by single products of what is hidden already; which were served."""
+        served = np.zeros(len(cell), dtype=bool)
+        for rows, cells, amounts in self.look(cell, self.problem.need[cell], 0.0, 0, FREE):
+            paid = self.price[cells].sum(axis=1)
+            rows, cells, amounts = rows[paid == 0], cells[paid == 0], amounts[paid == 0]
+            served[rows] = True
+            self.keep(cell[rows], cells, amounts)
+        return served
+
+    def look(
+        self, cell: np.ndarray, amount: np.ndarray, enough: float, last: int = 0, shortest: int | None = None
+    ) -> list[tuple]:
         """The cheapest move that raises each cell by its amount: batches of (rows of `cell`, cells, amounts).
 
-        enough: a price at which no further kind of move is tried.
+        enough: a price at which no further kind of move is tried. shortest: how many kinds are tried.
         """
         amount = amount.astype(np.int32)
         own = [(cell // self.stride[k]) % self.axes[k].size for k in range(len(self.axes))]
@@ -381,7 +396,7 @@ class Cubes:
         options: dict[tuple[str, int], tuple] = {}
         make = {"swap": self._swaps, "raise": self._raises, "cross": self._crosses, "spread": self._spreads}
         results = []
-        for turn, kinds in self.kinds:
+        for turn, kinds in self.kinds[:shortest]:
             if turn > last:
                 break
             rows = ~np.isfinite(best) if turn else best > enough
@@ -420,8 +435,12 @@ class Cubes:
         for kinds in product(short, repeat=len(self.axes)):
             if all(kind != "cross" or axis.can_cross for kind, axis in zip(kinds, self.axes, strict=True)):
                 last = max(turn[k][kind] for k, kind in enumerate(kinds))
+                if not self.is_plain and "cross" in [
+                    kind for kind, axis in zip(kinds, self.axes, strict=True) if not axis.levels
+                ]:
+                    last = 3
                 found.append((3 if set(kinds) == {"raise"} else last, sum(short[kind] for kind in kinds), kinds))
-                if last == 0:
+                if last == 0 and self.is_plain:
                     for k in range(len(kinds)):
                         if kinds[k] == "swap":
                             found.append((1, 0, (*kinds[:k], "spread", *kinds[k + 1 :])))
@@ -571,6 +590,8 @@ class Cubes:
             turn = np.arange(len(place)) - first
             batch = np.sort(np.argsort(turn, kind="stable")[:batch_size])
             missed = waiting[batch]
+            if not self.is_plain:
+                missed = missed[~self.free(missed)]
             if len(self.axes) <= GRID_DIMENSIONS:
                 for first in range(0, len(missed), GRID_BATCH):
                     some = missed[first : first + GRID_BATCH]
@@ -652,11 +673,14 @@ class Cubes:
             chosen.append(codes[codes >= 0])
         return chosen
 
-    def by_program(self, cell: int, amount: int, signs: tuple, reach: int):
-        """The cheapest move inside the part of the table near a cell: cells and amounts, or None."""
+    def by_program(self, cell: int, amount: int, signs: tuple, reach: int, largest: int = LARGEST_PART):
+        """The cheapest move inside the part of the table near a cell: cells and amounts, or None.
+
+        largest: cells of a part beyond which no program is tried.
+        """
         chosen = self.near(cell, reach)
         cells = np.ravel_multi_index(np.ix_(*chosen), self.problem.shape).ravel()
-        if len(cells) > LARGEST_PART:
+        if len(cells) > largest:
             return None
         up, down = rooms(self.problem, cells)
         programs = Programs(sums([m[:, c] for m, c in zip(self.matrices, chosen, strict=True)]), up, down)

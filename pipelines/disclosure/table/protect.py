@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from pipelines.disclosure.table.blocks import Memory, read_memory, write_memory
 from pipelines.disclosure.table.cubes import solve_by_cubes
 from pipelines.disclosure.table.family import (
     COMPLEMENT,
@@ -35,6 +38,7 @@ from pipelines.errors import MissingFileError, P20wError
 SMALL = 3_000  # cells that may be hidden, up to which every move is a program over the whole table,
 MEDIUM = 12_000  # and up to which it is one over a part of it: about a minute
 KEY_BYTES = 32
+MOVES_AT_ONCE = 40_000  # moves in one frame of evidence
 EVIDENCE_COLUMNS = ("certificate", "change")
 
 
@@ -42,7 +46,8 @@ EVIDENCE_COLUMNS = ("certificate", "change")
 class Protected:
     """What was done, in numbers. hidden = primaries + partners; certified: hidden counts below n, each with a move.
 
-    With a numerator cells are counts, numerators and complements.
+    With a numerator cells are counts, numerators and complements. blocks: those that the table was cut into, 0 where it
+    was not; reused: those taken over from an earlier run.
     """
 
     cells: int
@@ -51,6 +56,8 @@ class Protected:
     certified: int
     moves: int
     key_was_drawn: bool
+    blocks: int
+    reused: int
 
     def as_text(self, out: Path) -> str:
         said = (
@@ -58,13 +65,26 @@ class Protected:
             f"{self.partners} as partners. {self.certified} counts certified by {self.moves} moves, all verified. "
             f"Written to {out}."
         )
+        if self.reused:
+            said += f" {self.reused} of {self.blocks} blocks had not changed and were taken over."
         if self.key_was_drawn:
             said += " The key was drawn for this run: another run will choose other partners (see --key-file)."
         return said
 
 
-def protect_file(table: Path, family: Path, out: Path, key_file: Path | None, evidence: Path | None) -> Protected:
+def protect_file(
+    table: Path,
+    family: Path,
+    out: Path,
+    key_file: Path | None,
+    evidence: Path | None,
+    by_block: bool = False,
+    before: Path | None = None,
+) -> Protected:
     """Protect a table and write it whole, or raise P20wError and write nothing.
+
+    by_block: a large table with a numerator block by block; the evidence then keeps each block's result. before: folder
+    of evidence of such an earlier run, from which blocks that did not change are taken over (implies by_block).
 
     The output has every cell, totals included: the dimensions' columns, their parents columns, the count (empty where
     hidden) and status (shown, hidden). Same table and key, same bytes, in whatever order the rows came.
@@ -72,7 +92,10 @@ def protect_file(table: Path, family: Path, out: Path, key_file: Path | None, ev
     check_suffix(out, "--out")
     if evidence is not None and evidence.is_file():
         raise P20wError(f"--evidence {evidence} is a file; name a folder that only those with exact counts may read.")
+    if before is not None and key_file is None:
+        raise P20wError("--before needs the --key-file of the earlier run: under another key every block is another.")
     secret = read_key(key_file) if key_file else secrets.token_bytes(KEY_BYTES)
+    memory = read_memory(before, secret) if before is not None else Memory(secret) if by_block else None
     declared = read_family(family)
     for dimension in declared.dimensions:
         if dimension.column in EVIDENCE_COLUMNS:
@@ -81,18 +104,19 @@ def protect_file(table: Path, family: Path, out: Path, key_file: Path | None, ev
             )
     exact = read_counts(table, declared)
     problem = pose(exact, secret)
-    proof = choose(problem)
+    proof = choose(problem, memory)
     hidden = problem.primary | proof.touched(len(problem.value))
     frame = protected_frame(exact, hidden)
-    moves, certified = evidence_frames(exact, proof)
-    wrong = verify(exact, frame, moves, certified)
+    wrong = verify(exact, frame, *evidence_parts(exact, proof))
     if wrong:
         raise P20wError(
             f"The protection of {table.name} did not pass its own verification, so nothing was written. Report this "
             "with the family file: " + " ".join(wrong)
         )
     if evidence is not None:
-        _write_evidence(evidence, moves, certified, loss(problem, hidden, proof))
+        _write_evidence(evidence, *evidence_frames(exact, proof), loss(problem, hidden, proof))
+        if memory is not None:
+            write_memory(memory, evidence)
     write_table(frame, out)
     primaries = int(problem.primary.sum())
     return Protected(
@@ -102,6 +126,8 @@ def protect_file(table: Path, family: Path, out: Path, key_file: Path | None, ev
         certified=len(proof.certified),
         moves=len(np.unique(proof.move)),
         key_was_drawn=key_file is None,
+        blocks=0 if memory is None else len(memory.now),
+        reused=0 if memory is None else memory.reused,
     )
 
 
@@ -120,14 +146,18 @@ def _write_evidence(folder: Path, moves: pl.DataFrame, certified: pl.DataFrame, 
     write_table(certified, folder / "certified.parquet")
 
 
-def choose(problem: Problem) -> Certificates:
-    """What to hide, with its proof: by programs in a small table, by cubes in a large one, which hide somewhat more."""
+def choose(problem: Problem, memory: Memory | None = None) -> Certificates:
+    """What to hide, with its proof: by programs in a small table, by cubes in a large one, which hide somewhat more.
+
+    memory: protect by block, with blocks to take over and where this run's are kept. Only a large table with a
+    numerator is cut into blocks; any other is done at once.
+    """
     if not problem.primary.any():
         none = np.zeros(0, dtype=np.int64)
         return Certificates(none, none, none, none, none)
     cells = int(problem.movable.sum())
     if problem.table.family.numerator:
-        return solve_shares(problem)
+        return solve_shares(problem, memory)
     engine = solve if cells <= SMALL else solve_by_parts if cells <= MEDIUM else solve_by_cubes
     return engine(problem)
 
@@ -187,11 +217,24 @@ def _statuses(table: Table, cells: np.ndarray, count: np.ndarray, hidden: np.nda
 
 def evidence_frames(table: Table, proof: Certificates) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Moves (certificate, the dimensions' columns, change) and certified cells (certificate, these columns)."""
-    moves = _coded(table, proof.cell).with_columns(pl.Series("change", proof.amount))
-    moves.insert_column(0, pl.Series("certificate", proof.move))
-    certified = _coded(table, proof.certified)
-    certified.insert_column(0, pl.Series("certificate", proof.by))
-    return moves, certified
+    return _moves(table, proof, slice(None)), _certified(table, proof)
+
+
+def evidence_parts(table: Table, proof: Certificates) -> tuple[Iterator[pl.DataFrame], pl.DataFrame]:
+    """The same, the moves in several frames one after the other: those of a large table need much room."""
+    last = int(proof.move.max(initial=-1))
+    ends = np.searchsorted(proof.move, np.arange(0, last + 1 + MOVES_AT_ONCE, MOVES_AT_ONCE))
+    parts = (_moves(table, proof, slice(a, b)) for a, b in pairwise(ends.tolist()))
+    return parts, _certified(table, proof)
+
+
+def _certified(table: Table, proof: Certificates) -> pl.DataFrame:
+    return _coded(table, proof.certified).insert_column(0, pl.Series("certificate", proof.by))
+
+
+def _moves(table: Table, proof: Certificates, rows: slice) -> pl.DataFrame:
+    moves = _coded(table, proof.cell[rows]).with_columns(pl.Series("change", proof.amount[rows]))
+    return moves.insert_column(0, pl.Series("certificate", proof.move[rows]))
 
 
 def _coded(table: Table, cells: np.ndarray, parents: bool = False) -> pl.DataFrame:

@@ -18,6 +18,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipelines.disclosure.table.blocks import (
+    Memory,
+    Result,
+    atoms,
+    block_of,
+    cut,
+    digest,
+    known,
+    long_axis,
+    part_of,
+)
 from pipelines.disclosure.table.cubes import Cubes
 from pipelines.disclosure.table.family import Table
 from pipelines.disclosure.table.problem import NO_WAY, UNLIMITED, Certificates, Problem
@@ -29,41 +40,175 @@ INSIDE = ((0, 1), (1, 1))  # people who are in it come
 SWAP = ((1, 1), (2, -1))  # people change into the numerator
 BACK = ((2, 1), (1, -1))  # and out of it
 REACHES = (3, 8)  # how far around a place programs look
-PROGRAMS = 40  # in all: a program is dear, and a number whose count is hidden too can do without
+HUBS = 8  # districts, the largest, with which what no block could do for itself may exchange people
+ELSEWHERE = -2  # in Shares.by: certified by a move of another part
+PROGRAMS = 40  # in all: a program is dear, and a number whose count is hidden too can do without;
+LARGEST_PART = 4_000  # places of one: beyond, it takes longer than all else that is done for thousands of numbers
 
 
-def solve_shares(problem: Problem) -> Certificates:
-    """Moves for every number that must have one."""
-    shares = Shares(problem)
-    small = np.flatnonzero(problem.primary & problem.small) // 3
-    left = shares.layer(OUTSIDE, small, problem.need[small * 3])
-    left = shares.layer(INSIDE, left, problem.need[left * 3])
-    left = shares.layer(OUTSIDE, left, problem.need[left * 3], at_last=True)
-    if len(left):
-        raise P20wError(NO_WAY)
+def solve_shares(problem: Problem, memory: Memory | None = None) -> Certificates:
+    """Moves for every number that must have one.
+
+    memory: block by block, those of an earlier run that did not change taken over, this run's kept in it; what is left,
+    mostly of the total, is done afterwards. Without it, all of the table at once, which hides somewhat less.
+    """
+    whole = _Whole(problem)
+    blocks = [] if memory is None else cut(problem.table)
+    if len(blocks) > 1:
+        for codes in blocks:
+            part, total = block_of(problem, codes)
+            whole.add_block(part.cells, total, _block(part.problem, total, memory))
     while True:
-        shares.spread()
-        more = beside_few(problem, shares.hidden)
+        left = whole.left()
+        if not len(left):
+            return whole.certificates()
+        codes = whole.around(left) if len(blocks) > 1 else None
+        if not whole.finish(codes) and (codes is None or not whole.finish(None)):
+            raise P20wError(NO_WAY)
+
+
+def _block(problem: Problem, total: np.ndarray, memory: Memory) -> Result:
+    """The result of one block, taken over where an earlier run had the same."""
+    name = digest(problem, memory.secret)
+    found = known(memory, name, problem)
+    memory.now[name] = _by_itself(problem, total) if found is None else found
+    return memory.now[name]
+
+
+def _by_itself(problem: Problem, total: np.ndarray) -> Result:
+    """Moves for a block. total: the cells that stand for the total's; their own proof is found at last, for all blocks
+    together.
+    """
+    interval = np.where(total, problem.interval, 0).astype(np.int32)
+    shares = Shares(problem, problem.primary.copy(), -interval, interval)
+    shares.programs = PROGRAMS
+    shares.raise_small(is_last=True)
+    while shares.spread(is_last=True):
+        more = beside_few(problem, shares.hidden, total)
         if not len(more):
-            return shares.certificates()
+            break
         shares.hidden[more] = True
+    proof = shares.certificates()
+    return Result(proof, np.flatnonzero(shares.hidden & ~problem.primary & ~proof.touched(len(problem.value))))
+
+
+class _Whole:
+    """The whole table while its parts are done. Arrays as in Shares, moves as in Certificates."""
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        self.hidden = problem.primary.copy()
+        self.low, self.high = (np.zeros(len(problem.value), dtype=np.int32) for _ in range(2))
+        self.by = np.full(len(problem.value), -1, dtype=np.int32)
+        self.moves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.made = 0
+        self.programs = PROGRAMS
+
+    def add(self, cells: np.ndarray | None, found: Certificates) -> None:
+        """Enter the result of a part whose cells these are; None: of the whole, which has changed hidden, low, high."""
+        cell, certified = found.cell.astype(np.int32), found.certified
+        if cells is not None:
+            cell, certified, interval = cells[cell].astype(np.int32), cells[certified], self.problem.interval
+            self.hidden[cell] = True
+            reach = np.clip(found.amount, -interval, interval).astype(np.int32)
+            np.minimum.at(self.low, cell, reach)
+            np.maximum.at(self.high, cell, reach)
+        self.by[certified] = found.by + self.made
+        kind = np.int32 if np.abs(found.amount).max(initial=0) < 2**31 else np.int64
+        self.moves.append(((found.move + self.made).astype(np.int32), cell, found.amount.astype(kind)))
+        self.made += int(found.move.max(initial=-1)) + 1
+
+    def add_block(self, cells: np.ndarray, total: np.ndarray, result: Result) -> None:
+        """Enter the result of a block. total: which of its cells are the total's."""
+        self.add(cells, result.proof)
+        self.hidden[cells[result.hidden]] = True
+        # The block did not know of the total's bands: where a move leaves one, the count above it is hidden too.
+        problem, rows = self.problem, total[result.proof.cell]
+        cell, amount = cells[result.proof.cell[rows]], result.proof.amount[rows]
+        beyond = cell[~problem.fits(cell, amount)]
+        self.hidden[beyond - beyond % 3] = True
+
+    def left(self) -> np.ndarray:
+        """Hidden numbers that no move proves yet; when there are none, more that must be hidden beside a few people."""
+        problem = self.problem
+        is_open = (problem.primary & problem.small & (self.by < 0)) | _is_narrow(
+            problem, self.hidden, self.low, self.high
+        )
+        left = np.flatnonzero(is_open)
+        if not len(left):
+            left = beside_few(problem, self.hidden)
+            self.hidden[left] = True
+        return left
+
+    def around(self, cells: np.ndarray) -> np.ndarray:
+        """Codes of the longest dimension where moves of these cells are looked for: their atoms and the largest."""
+        table = self.problem.table
+        axis = long_axis(table)
+        atom = atoms(table.dimensions[axis])
+        size = np.zeros(atom.max() + 1, dtype=np.int64)
+        weight = np.moveaxis(table.value, axis, 0).reshape(len(atom), -1)[:, 0]
+        np.maximum.at(size, atom[1:], weight[1:])
+        own = atom[np.unique(cells // int(np.prod(table.value.shape[axis + 1 :])) % len(atom))]
+        return np.flatnonzero(np.isin(atom, np.union1d(own[own >= 0], np.argsort(-size, kind="stable")[:HUBS])))
+
+    def finish(self, codes: np.ndarray | None) -> bool:
+        """Moves for all that is left, by all means, among some codes of the longest dimension; whether that was done.
+
+        None: among all.
+        """
+        problem, state = self.problem, (self.hidden, self.low, self.high, self.by)
+        part = None if codes is None else part_of(problem, codes)
+        if part is not None:
+            problem, state = part.problem, tuple(each[part.cells] for each in state)
+        shares = Shares(problem, *state)
+        shares.programs = self.programs
+        if not (shares.raise_small(is_last=True) and shares.spread(is_last=True)):
+            return False
+        self.programs = shares.programs
+        self.add(None if part is None else part.cells, shares.certificates())
+        return True
+
+    def certificates(self) -> Certificates:
+        """All moves sorted by move and cell, and which of them certify the small counts."""
+        certified = np.flatnonzero(self.by >= 0)
+        by = self.by[certified].astype(np.int64)
+        moves = self.moves or [(np.zeros(0, dtype=np.int64),) * 3]
+        columns = []
+        for i in range(3):  # millions of rows: one column after the other
+            columns.append(np.concatenate([each[i] for each in moves]))
+            moves = [(*each[:i], None, *each[i + 1 :]) for each in moves]
+            self.moves = moves
+        return Certificates(*columns, certified, by)
 
 
 class Shares:
-    """Moves so far. hidden, low, high: per number, and how far moves take it; by: the move that certifies it, or -1."""
+    """Moves so far. hidden, low, high: per number, and how far moves take it; by: the move that certifies it, or -1.
 
-    def __init__(self, problem: Problem):
+    low, high, by: how far moves take it that are not made here, and whether one of them certifies it (0 or more).
+    """
+
+    def __init__(self, problem: Problem, hidden: np.ndarray, low=None, high=None, by=None):
         self.problem = problem
         family, dimensions = replace(problem.table.family, numerator="", bands=()), problem.table.dimensions[:-1]
         self.count = np.ascontiguousarray(problem.value[::3])
         self.plain = Table(family, dimensions, self.count.reshape(problem.shape[:-1]))
-        self.hidden = problem.primary.copy()
-        self.low, self.high = (np.zeros(len(problem.value), dtype=np.int32) for _ in range(2))
-        self.by = np.full(len(problem.value), -1, dtype=np.int32)
+        self.hidden = hidden
+        none = np.zeros(len(problem.value), dtype=np.int32)
+        self.low, self.high = (none.copy() if each is None else each for each in (low, high))
+        self.by = none - 1 if by is None else np.where(by < 0, -1, ELSEWHERE).astype(np.int32)
         self.moves: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # number of the move, cell, amount
         self.made = 0
-        self.programs = PROGRAMS
-        self.cubes = Cubes(self._problem(OUTSIDE, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)))
+        self.programs = 0  # that may be spent
+        nobody = np.zeros(0, dtype=np.int64)
+        self.cubes = Cubes(self._problem(OUTSIDE, nobody, nobody), is_plain=False)
+
+    def raise_small(self, is_last: bool) -> bool:
+        """Moves for the counts below n; whether none is left. is_last: by all means."""
+        problem = self.problem
+        left = np.flatnonzero(problem.primary & problem.small & (self.by == -1)) // 3
+        for parts, at_last in ((OUTSIDE, False), (INSIDE, False), (OUTSIDE, True))[: 3 if is_last else 2]:
+            left = self.layer(parts, left, problem.need[left * 3], at_last=at_last)
+        return not len(left)
 
     # --- one layer ------------------------------------------------------------------------------------------
 
@@ -122,7 +267,7 @@ class Shares:
                 if cubes.move[place] >= 0 or not is_thorough or self.programs <= 0:
                     break
                 self.programs -= 1
-                found = cubes.by_program(place, int(cubes.problem.need[place]), (1,), reach)
+                found = cubes.by_program(place, int(cubes.problem.need[place]), (1,), reach, LARGEST_PART)
                 if found is not None:
                     cubes.keep(np.array([place]), found[0][None, :], found[1][None, :])
             if at_last and cubes.move[place] < 0:
@@ -153,11 +298,10 @@ class Shares:
 
     def narrow(self) -> np.ndarray:
         """Hidden numbers that need not rise to n and that the moves so far do not spread by the interval."""
-        spread = self.high - self.low
-        return np.flatnonzero(self.hidden & ~self.problem.small & (spread < self.problem.interval))
+        return np.flatnonzero(_is_narrow(self.problem, self.hidden, self.low, self.high))
 
-    def spread(self) -> None:
-        """Moves until no number is narrow."""
+    def spread(self, is_last: bool) -> bool:
+        """Moves until no number is narrow; whether that was reached. is_last: by all means, even hiding counts."""
         interval = self.problem.interval
 
         def width(places: np.ndarray) -> np.ndarray:
@@ -188,17 +332,15 @@ class Shares:
             usable = (amount > 0) & (amount <= self.layer_rooms(BACK, places)[1])
             self.layer(BACK, places[usable], amount[usable])
             left = self.narrow()
-            if not len(left):
-                return
-            if at_last:
-                raise P20wError(NO_WAY)
+            if not len(left) or at_last or not is_last:
+                return not len(left)
             shown = ~self.hidden[left - left % 3]
             # Without a shown count its numbers are free, and the count may move with them.
             at_last = not shown.any()
             self.hidden[(left - left % 3)[shown]] = True
 
     def certificates(self) -> Certificates:
-        """All moves sorted by move and cell, and which of them certify the small counts."""
+        """The moves made here, sorted by move and cell, and which of them certify the small counts."""
         certified = np.flatnonzero(self.by >= 0)
         none = np.zeros(0, dtype=np.int64)
         if not self.moves:
@@ -212,18 +354,26 @@ class Shares:
         return Certificates(move, cell, amount, certified, self.by[certified].astype(np.int64))
 
 
-def beside_few(problem: Problem, hidden: np.ndarray) -> np.ndarray:
-    """The cheapest shown number that helps in each sum that is shown and leaves 1 to n - 1 for its hidden members."""
+def _is_narrow(problem: Problem, hidden: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return hidden & ~problem.small & (high - low < problem.interval)
+
+
+def beside_few(problem: Problem, hidden: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
+    """The cheapest shown number that helps in each sum that is shown and leaves 1 to n - 1 for its hidden members.
+
+    beside: sums that are left out.
+    """
     shape, found = problem.shape, []
     dense, shut = problem.value.reshape(shape), hidden.reshape(shape)
+    out = (np.zeros(len(hidden), dtype=bool) if beside is None else beside).reshape(shape)
     cell = np.arange(len(problem.value)).reshape(shape)
     cost = np.where(problem.movable & (problem.value > 0) & ~hidden, problem.price, np.inf).reshape(shape)
     for axis, dimension in enumerate(problem.table.dimensions):
-        value, closed, number, paid = (np.moveaxis(each, axis, 0) for each in (dense, shut, cell, cost))
+        value, closed, number, paid, left_out = (np.moveaxis(each, axis, 0) for each in (dense, shut, cell, cost, out))
         for relation, parent in enumerate(dimension.parent.tolist()):
             members = dimension.member[dimension.start[relation] : dimension.start[relation + 1]]
             rest = np.where(closed[members], value[members], 0).sum(axis=0)
-            few = (rest > 0) & (rest < problem.minimum) & ~closed[parent]
+            few = (rest > 0) & (rest < problem.minimum) & ~closed[parent] & ~left_out[parent]
             if few.any():
                 codes = np.append(members, parent)
                 ask = paid[codes][:, few]
