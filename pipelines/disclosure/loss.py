@@ -56,7 +56,7 @@ SELECT indicator_code, organization_level, breakdown_code,
     coalesce(sum(people) FILTER (outcome = 'official'), 0)::BIGINT AS people_official,
     count(*) FILTER (has_median) AS median_cells,
     count(*) FILTER (amount_after IS NOT NULL) AS median_shown,
-    count(*) FILTER (has_median AND amount_after IS NULL AND reason = 'few_employers') AS median_employers,
+    count(*) FILTER (has_median AND amount_after IS NULL AND reason = 'few_people_or_employers') AS median_employers,
     count(*) FILTER (amount_before IS NOT NULL AND amount_after IS NULL) AS median_official
 FROM cell
 GROUP BY ALL ORDER BY ALL

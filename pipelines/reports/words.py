@@ -26,7 +26,7 @@ REASONS = {
     "": "",
     "small_group": "The group is small, or the number would give away a small group",
     "band": "The exact share would tell about too few people, so a range is shown",
-    "few_employers": "Too few employers stand behind it",
+    "few_people_or_employers": "Too few people with a whole year of wages, or too few employers, stand behind it",
     "window_open": "The time in which this is counted has not passed, or not every source has sent it",
 }
 LEVELS = {"state": "State", "lea": "District", "school": "School", "institution": "Institution", "provider": "Provider"}

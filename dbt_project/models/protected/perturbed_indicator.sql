@@ -179,7 +179,11 @@ select
         when decided.is_window_open then 'window_open'
         when decided.is_not_determined then ''
         when not decided.is_numerator_shown then 'small_group'
-        when decided.has_enough_amounts and not decided.has_enough_employers then 'few_employers'
+        -- One reason for both: which of the two it is would tell how many people have wages.
+        when
+            decided.value_kind = 'rate_and_median'
+            and not (decided.has_enough_amounts and decided.has_enough_employers)
+            then 'few_people_or_employers'
         else ''
     end as suppression_reason
 from with_median as decided

@@ -22,7 +22,7 @@ def test_hidden_cells_people_and_medians_are_counted_by_what_hides_them(home):
     # group, people, people with an amount; status, median and reason, as perturbed and as the candidate has them
     cells = [
         ("shown", 40, 20, "shown", 30_000, "", "shown", 30_000, ""),
-        ("few employers", 30, 20, "shown", None, "few_employers", "shown", None, "few_employers"),
+        ("few employers", 30, 20, "shown", None, "few_people_or_employers", "shown", None, "few_people_or_employers"),
         ("small", 9, 3, "suppressed", None, "small_group", "suppressed", None, "small_group"),
         ("told officially", 25, 12, "shown", 20_000, "", "suppressed", None, "small_group"),
         ("no outcome", 11, 0, "not_applicable", None, "", "not_applicable", None, ""),

@@ -11,7 +11,7 @@ from pipelines.reports import words
 from pipelines.settings import ROOT
 
 STATUSES = {"shown", "banded", "suppressed", "no_students", "not_applicable", "window_open", "incomplete", "withdrawn"}
-REASONS = {"small_group", "band", "few_employers", "window_open", ""}
+REASONS = {"small_group", "band", "few_people_or_employers", "window_open", ""}
 
 
 def row(status: str, **values: object) -> dict:
