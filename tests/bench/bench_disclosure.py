@@ -169,6 +169,8 @@ def one(case: str) -> dict:
         wall = time.monotonic() - began
         used = resource.getrusage(resource.RUSAGE_SELF)
         hidden = problem.primary | proof.touched(len(problem.value))
+        cells, primaries = int((problem.value[:: 3 if is_real else 1] > 0).sum()), int(problem.primary.sum())
+        del problem  # as `p20w protect` does
         began = time.monotonic()
         frame = protected_frame(exact, hidden)
         wrong = verify(exact, frame, *evidence_parts(exact, proof))
@@ -181,9 +183,9 @@ def one(case: str) -> dict:
     told = hidden.sum() - len(np.unique(np.concatenate([proof.cell, proof.certified])))
     return {
         "case": case,
-        "cells": int((problem.value[:: 3 if is_real else 1] > 0).sum()),
-        "primaries": int(problem.primary.sum()),
-        "secondaries": int(hidden.sum() - problem.primary.sum()),
+        "cells": cells,
+        "primaries": primaries,
+        "secondaries": int(hidden.sum()) - primaries,
         # A cell that a verified move changes is not determined.
         "determined": int(told),
         "residuals_under_n": sum(int(text.split()[0]) for text in wrong if "for their hidden members" in text),

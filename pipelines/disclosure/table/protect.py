@@ -106,6 +106,9 @@ def protect_file(
     problem = pose(exact, secret)
     proof = choose(problem, memory)
     hidden = problem.primary | proof.touched(len(problem.value))
+    lost = loss(problem, hidden, proof) if evidence is not None else None
+    primaries = int(problem.primary.sum())
+    del problem  # as large as all that verification needs
     frame = protected_frame(exact, hidden)
     wrong = verify(exact, frame, *evidence_parts(exact, proof))
     if wrong:
@@ -114,11 +117,10 @@ def protect_file(
             "with the family file: " + " ".join(wrong)
         )
     if evidence is not None:
-        _write_evidence(evidence, *evidence_frames(exact, proof), loss(problem, hidden, proof))
+        _write_evidence(evidence, *evidence_frames(exact, proof), lost)
         if memory is not None:
             write_memory(memory, evidence)
     write_table(frame, out)
-    primaries = int(problem.primary.sum())
     return Protected(
         cells=len(hidden),
         primaries=primaries,
