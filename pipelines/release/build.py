@@ -115,6 +115,7 @@ def assemble(
         for mart, table in told_privately(told, settings.seeds, planner.day_of(decision.build_id)).items():
             if table is not tables[mart]:
                 tables[mart] = table.sort(table.columns, nulls_last=True)
+    origins = [row for row in origins if not _is_silent(tables[row.mart], row)]
     return Assembled(tables, origins, _used(revision, groups, old_long, tables.get(LONG_MART)))
 
 
@@ -344,6 +345,11 @@ def _of(family: FamilyDecision, table: pl.DataFrame | None) -> pl.DataFrame | No
     if table is None or family.mart != LONG_MART:
         return table
     return table.filter(pl.col("indicator_code") == family.family)
+
+
+def _is_silent(table: pl.DataFrame, row: Row) -> bool:
+    """Whether no row is left of a family's year: flows that are silent have none."""
+    return _empty(_year(table, year_column(table.columns), row.year))
 
 
 def _year(table: pl.DataFrame | None, column: str | None, year: int | None) -> pl.DataFrame | None:
