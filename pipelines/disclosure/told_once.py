@@ -187,6 +187,12 @@ def told_both_ways(settings: Settings, build_id: str, data: Path) -> dict[str, t
     return found
 
 
+def told_again(settings: Settings, build_id: str, data: Path) -> int:
+    """How many rows of the marts of `data` tell somebody twice, in either way."""
+    both = (told_twice(data, settings.seeds), told_both_ways(settings, build_id, data))
+    return sum(failing for found in both for _, failing in found.values())
+
+
 def _drawn(path: Path, build_id: str) -> list[tuple]:
     """What was drawn and is in use in that build, a row a place: of each family and cohort year the last whole line of
     a build up to it."""

@@ -34,7 +34,7 @@ def attack_candidate(settings: Settings, build_id: str) -> ReleaseAttack | None:
             f"{len(found.findings)} findings; the arithmetic is in the restricted evidence."
             if found.findings
             else f"No finding among {found.figures} figures; of {found.unsettled} hidden values the time given "
-            "(P20W_ATTACK_SECONDS) did not suffice to show that nothing follows. Certificates cover them."
+            "(P20W_ATTACK_SECONDS) did not suffice to show that nothing follows."
         )
     except P20wError as error:
         found, status, message = None, "error", str(error)

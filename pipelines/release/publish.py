@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipelines import planner, writer_lock
 from pipelines.disclosure.stranger.rules import ask_more, write_rules
-from pipelines.disclosure.told_once import told_twice
+from pipelines.disclosure.told_once import told_again
 from pipelines.registers import active_officers
 from pipelines.release import build, clock, ledger, metadata
 from pipelines.release.attack import attack_folder, public_rules
@@ -105,14 +105,14 @@ def publish(
     working.mkdir()
     build.write_tables(assembled, working, release_id)
     write_rules(rules, working)
-    twice = sum(failing for _, failing in told_twice(working / "data", settings.seeds).values())
+    twice = told_again(settings, build_id, working / "data")
     if twice:
         remove_tree(working)
         return PublishResult(
             "refused",
             shown_id,
-            f"Not released: {twice} perturbed rows tell people whom an official table of the release hides. Find out "
-            "why pipelines/disclosure/one_way.py let them through.",
+            f"Not released: {twice} rows tell people whom an official table of the release hides, or wage records that "
+            "are told privately. Find out why pipelines/disclosure/one_way.py or private let them through.",
         )
     if any(row.origin != "new" for row in assembled.origins):
         # Other rows than the gate's evidence is about: attacked once more, as they will stand there.

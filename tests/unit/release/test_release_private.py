@@ -14,7 +14,8 @@ from pipelines import planner
 from pipelines.disclosure.private import budget
 from pipelines.disclosure.private.policy import COLUMNS
 from pipelines.disclosure.told_once import check_told_once
-from pipelines.release import candidate, gate
+from pipelines.registers import read_seed
+from pipelines.release import build, candidate, gate
 from pipelines.release.rebuild import rebuild
 
 FIRST, SECOND = "20261121T191500-3fa2", "20261216T020000-aaaa"
@@ -25,7 +26,7 @@ PLACE = {"organization_level": "state", "organization_id_state": "STATE"}
 @pytest.fixture
 def decided(installation: Installation) -> Installation:
     """An indicator of wages, told privately from cohort year 2024 on, with 2023 told the old way."""
-    register = candidate.read_seed(installation.settings, "registers/indicator.csv")
+    register = read_seed(installation.settings, "registers/indicator.csv")
     employed = {
         "indicator_code": "employed", "collections": "workforce__wage", "reads_years": "0;1", "protection": "perturbed",
         "value_kind": "rate_and_median", "breakdowns": "all", "levels": "state",
@@ -91,6 +92,17 @@ def test_both_ways_at_once_are_refused(decided, mart):
     assert decision.outcome == "refuse"
     assert [(reason.code, reason.check_id) for reason in decision.reasons] == [("disclosure_finding", gate.TOLD_ONCE)]
     assert mart in decision.reasons[0].message and "told privately" in decision.reasons[0].message
+
+
+def test_what_is_about_to_be_shown_is_asked_once_more(decided, monkeypatch):
+    """The evidence is about the candidate; a release is put together of other rows besides."""
+    wages(decided, 100, FIRST)
+    candidate.build_candidate(decided.settings, FIRST)
+    decision = judged(decided, FIRST)
+    monkeypatch.setattr(build, "told_privately", lambda tables, seeds, as_of: tables)
+    done = decided.publish(decision, date(2026, 11, 21))
+    assert done.status == "refused" and "wage records that are told privately" in done.message
+    assert not (decided.settings.releases / "current").exists()
 
 
 def test_noise_that_is_not_in_the_ledger_is_refused(decided):
