@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from datetime import date
+from pathlib import Path
 
 from pipelines.errors import P20wError
 from pipelines.settings import Settings
@@ -19,7 +20,11 @@ class RegisterError(P20wError):
 
 def read_seed(settings: Settings, relative: str) -> list[dict[str, str]]:
     """Rows of one seed file as text (`registers/waiver.csv`); empty when the file is absent."""
-    path = settings.seeds / relative
+    return read_rows(settings.seeds / relative)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a seed file by its path, as text; empty when the file is absent."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as handle:

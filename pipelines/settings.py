@@ -161,7 +161,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         real_data=path("P20W_REAL_DATA", ROOT.parent / "shared" / "data"),
         vault_key_file=path("P20W_VAULT_KEY_FILE", home.with_name(home.name + ".vault.key")),
         token_key_file=path("P20W_TOKEN_KEY_FILE", home) if environ.get("P20W_TOKEN_KEY_FILE") else None,
-        attack_seconds=float(environ.get("P20W_ATTACK_SECONDS") or 60),
+        attack_seconds=float(environ.get("P20W_ATTACK_SECONDS") or Settings.attack_seconds),
     )
 
 

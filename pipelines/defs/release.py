@@ -1,6 +1,6 @@
 """From exact cubes to a published release: protection, candidate, expectations, decision, pages, publication."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
@@ -22,6 +22,16 @@ RELEASE = dg.AssetKey(["releases", "current"])
 QUALITY_REPORT = dg.AssetKey(["evidence", "quality_report"])
 
 
+def _protected(name: str, protect: Callable) -> dg.MaterializeResult:
+    """A step that writes a table of the schema protected; on an untouched night the table stays as it is."""
+    with step(name) as settings:
+        reason = untouched(settings)
+        if reason is not None:
+            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
+        summary = protect(settings, planner.current_build(settings))
+    return dg.MaterializeResult(metadata=summary.as_metadata())
+
+
 @dg.asset(
     key=OFFICIAL,
     deps=[dg.AssetKey(["cubes", "cube_indicator"])],
@@ -31,12 +41,7 @@ QUALITY_REPORT = dg.AssetKey(["evidence", "quality_report"])
 def official_indicator() -> dg.MaterializeResult:
     from pipelines.disclosure.protect import protect_official
 
-    with step("disclosure") as settings:
-        reason = untouched(settings)
-        if reason is not None:
-            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
-        summary = protect_official(settings, planner.current_build(settings))
-    return dg.MaterializeResult(metadata=summary.as_metadata())
+    return _protected("disclosure", protect_official)
 
 
 @dg.asset(
@@ -48,12 +53,7 @@ def official_indicator() -> dg.MaterializeResult:
 def private_earnings() -> dg.MaterializeResult:
     from pipelines.disclosure.private.earnings import protect_private
 
-    with step("private_earnings") as settings:
-        reason = untouched(settings)
-        if reason is not None:
-            return dg.MaterializeResult(metadata={"state": f"kept: {reason}"})
-        summary = protect_private(settings, planner.current_build(settings))
-    return dg.MaterializeResult(metadata=summary.as_metadata())
+    return _protected("private_earnings", protect_private)
 
 
 @dg.asset(key=CANDIDATE, deps=MARTS, group_name="release", description="The marts of tonight, as files with one order.")

@@ -23,7 +23,6 @@ where the table then hides; to make in-year figures wait instead, hold them with
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +30,7 @@ import polars as pl
 
 from pipelines.disclosure.linked import COUNTS_PEOPLE_OF, codes
 from pipelines.errors import P20wError
+from pipelines.registers import read_rows
 
 LONG = "mart_indicator__organization"
 COVERAGE, LINK_QUALITY = "mart_coverage", "mart_link_quality"
@@ -70,11 +70,11 @@ class OneWay:
 def load_one_way(seeds: Path) -> OneWay:
     """Read the registers and reference seeds. Errors: P20wError where counts_people_of names no official indicator, or
     stands beside an official one."""
-    register = _rows(seeds / "registers" / "indicator.csv")
+    register = read_rows(seeds / "registers" / "indicator.csv")
     official = frozenset(row["indicator_code"] for row in register if row.get("protection") == "official")
     indicators, marts = {}, {}
     for file, name, found in (("indicator.csv", "indicator_code", indicators), ("family.csv", "family", marts)):
-        for row in register if file == "indicator.csv" else _rows(seeds / "registers" / file):
+        for row in register if file == "indicator.csv" else read_rows(seeds / "registers" / file):
             counted = codes(row, COUNTS_PEOPLE_OF)
             if not counted:
                 continue
@@ -90,8 +90,8 @@ def load_one_way(seeds: Path) -> OneWay:
         official,
         indicators,
         marts,
-        _definitions(_rows(seeds / "reference" / "student_group.csv"), "breakdown_code", "group_code"),
-        _definitions(_rows(seeds / "reference" / "subject.csv"), "indicator_code", "subject_code"),
+        _definitions(read_rows(seeds / "reference" / "student_group.csv"), "breakdown_code", "group_code"),
+        _definitions(read_rows(seeds / "reference" / "subject.csv"), "indicator_code", "subject_code"),
     )
 
 
@@ -197,10 +197,3 @@ def _definitions(rows: list[dict[str, str]], *names: str) -> dict[tuple[str, str
         if all(other):
             found[tuple(row[name] for name in names)] = other
     return found
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))

@@ -10,7 +10,6 @@ import csv
 import dataclasses
 import time
 from collections import Counter
-from contextlib import suppress as ignoring
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from pipelines.disclosure.earlier import Earlier, beside, nothing_earlier, read_
 from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
 from pipelines.disclosure.memory import PATTERN, Kept, Memory, Part, digest, forget, keep, parts, recall
 from pipelines.disclosure.policy import Policy, load_policy
+from pipelines.disclosure.protected_table import replace_table
 from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.errors import P20wError
 from pipelines.progress import say
@@ -514,7 +514,7 @@ def _window_open_rows(cube: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_table(warehouse: duckdb.DuckDBPyConnection, table: pl.DataFrame) -> None:
-    """Replace protected.official_indicator in one transaction: a reader of the warehouse never sees half of it."""
+    """Replace protected.official_indicator."""
     fixed = {
         "organization_level": "o.organization_level",
         "organization_id_state": "o.organization_id_state",
@@ -533,21 +533,12 @@ def _write_table(warehouse: duckdb.DuckDBPyConnection, table: pl.DataFrame) -> N
         "indicator_code, subject_code, cohort_year, organization_level, organization_id_state, "
         "breakdown_code, group_code"
     )
-    warehouse.register("protected_rows", table.to_arrow())
-    try:
-        warehouse.execute("BEGIN")
-        warehouse.execute("CREATE SCHEMA IF NOT EXISTS protected")
-        warehouse.execute(
-            f"CREATE OR REPLACE TABLE protected.official_indicator AS SELECT {select} FROM protected_rows t "
-            f"JOIN core.dim_organization o USING (organization_key) ORDER BY {order}"
-        )
-        warehouse.execute("COMMIT")
-    except duckdb.Error:
-        with ignoring(duckdb.Error):
-            warehouse.execute("ROLLBACK")
-        raise
-    finally:
-        warehouse.unregister("protected_rows")
+    replace_table(
+        warehouse,
+        "official_indicator",
+        table,
+        f"SELECT {select} FROM given t JOIN core.dim_organization o USING (organization_key) ORDER BY {order}",
+    )
 
 
 def _write_evidence(settings: Settings, build_id: str, protected: Protected, table: pl.DataFrame) -> None:

@@ -193,7 +193,7 @@ def coverage(data_dir: Path) -> dict[str, list[Row]]:
 
 def private(data_dir: Path) -> dict[str, int]:
     """Indicator → its first cohort told by differential privacy, instead of in any other table."""
-    path = data_dir / "mart_earnings_private.parquet"
+    path = data_dir / f"{words.PRIVATE}.parquet"
     if not path.exists():
         return {}
     first = pl.read_parquet(path).group_by("indicator_code").agg(pl.col("cohort_year").min())

@@ -134,18 +134,18 @@ STEWARD_KINDS = {
     "clerical_sample": "Pairs drawn to estimate errors (no part of the queue)",
 }
 STEWARD_VERDICTS = {"same": "Same person", "distinct": "Distinct people", "defer": "Deferred"}
+PRIVATE = "mart_earnings_private"
 TABLES = {
     "mart_indicator__organization": "Indicators by organization",
     "mart_transition__early_childhood__kindergarten": "From early childhood programs to kindergarten",
     "mart_transition__high_school__college": "From high school to college",
     "mart_transition__college__work": "From college to work",
-    "mart_earnings_private": "Employment and earnings, by differential privacy",
+    PRIVATE: "Employment and earnings, by differential privacy",
     "mart_institution": "Postsecondary institutions",
     "mart_availability": "What sources hold and lack",
     "mart_coverage": "Who is counted, and who is not",
     "mart_link_quality": "Who could be linked from sector to sector",
 }
-PRIVATE = "mart_earnings_private"
 TOLD_PRIVATELY = (
     "From the cohort of {year} on, how many were found and what they earned is told with random noise that bounds what "
     "anybody's presence can change (differential privacy), in the table “{table}” of this release and nowhere else."

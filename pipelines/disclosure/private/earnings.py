@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from contextlib import suppress as ignoring
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache, partial
@@ -28,6 +27,7 @@ from pipelines.disclosure.private import budget
 from pipelines.disclosure.private.instead import MART
 from pipelines.disclosure.private.mechanism import draw, mechanism
 from pipelines.disclosure.private.policy import COUNT, STATISTICS, Private, load_private
+from pipelines.disclosure.protected_table import replace_table
 from pipelines.errors import P20wError
 from pipelines.progress import say
 from pipelines.settings import Settings
@@ -219,27 +219,17 @@ def _revision_dates(settings: Settings) -> list[tuple[str, date]]:
 
 
 def _write_table(warehouse: duckdb.DuckDBPyConnection, table: pl.DataFrame) -> int:
-    """Replace protected.private_earnings in one transaction; returns its rows."""
-    warehouse.register("private_rows", table.to_arrow())
+    """Replace protected.private_earnings; returns its rows."""
     percentiles = ", ".join(f"t.{name}" for name in STATISTICS)
-    try:
-        warehouse.execute("BEGIN")
-        warehouse.execute("CREATE SCHEMA IF NOT EXISTS protected")
-        warehouse.execute(
-            "CREATE OR REPLACE TABLE protected.private_earnings AS SELECT t.indicator_code, 'all' AS subject_code, "
-            "t.cohort_year, o.organization_level, o.organization_id_state, o.organization_id_nces, "
-            f"o.organization_name, o.lea_id_state, o.lea_name, {percentiles}, t.found_count_margin, "
-            f"'{UNIT}' AS value_unit, t.epsilon, 'shown' AS value_status, 'private' AS protection "
-            "FROM private_rows t JOIN core.dim_organization o USING (organization_level, organization_id_state) "
-            "ORDER BY ALL"
-        )
-        warehouse.execute("COMMIT")
-    except duckdb.Error:
-        with ignoring(duckdb.Error):
-            warehouse.execute("ROLLBACK")
-        raise
-    finally:
-        warehouse.unregister("private_rows")
+    replace_table(
+        warehouse,
+        "private_earnings",
+        table,
+        "SELECT t.indicator_code, 'all' AS subject_code, t.cohort_year, o.organization_level, o.organization_id_state, "
+        f"o.organization_id_nces, o.organization_name, o.lea_id_state, o.lea_name, {percentiles}, "
+        f"t.found_count_margin, '{UNIT}' AS value_unit, t.epsilon, 'shown' AS value_status, 'private' AS protection "
+        "FROM given t JOIN core.dim_organization o USING (organization_level, organization_id_state) ORDER BY ALL",
+    )
     return warehouse.execute("SELECT count(*) FROM protected.private_earnings").fetchone()[0]
 
 

@@ -20,13 +20,13 @@ cohort told the old way and in a private one. The loss that is told is of what i
 
 from __future__ import annotations
 
-import csv
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.disclosure.private.policy import load_private
+from pipelines.registers import read_rows
 
 MART = "mart_earnings_private"
 RECORDS, SECTOR = "workforce__wage", "workforce"
@@ -62,7 +62,4 @@ def told_privately(tables: dict[str, pl.DataFrame], seeds: Path, as_of: date) ->
 
 def _readers(path: Path, name: str) -> set[str]:
     """Names of the register's rows that read the collection of wages."""
-    if not path.exists():
-        return set()
-    with path.open(newline="", encoding="utf-8") as handle:
-        return {row[name] for row in csv.DictReader(handle) if RECORDS in (row.get("collections") or "").split(";")}
+    return {row[name] for row in read_rows(path) if RECORDS in (row.get("collections") or "").split(";")}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipelines.disclosure.policy import effective_date
 from pipelines.errors import P20wError
+from pipelines.registers import read_rows
 
 FILE = "policy/private_statistic.csv"
 COUNT = "found_count"
@@ -132,12 +133,8 @@ def _number(row: dict[str, str], name: str, where: str) -> float:
 
 def _earnings_indicators(seeds: Path) -> dict[str, set[str]]:
     """Indicators with earnings that no official table tells -> their levels."""
-    path = seeds / "registers" / "indicator.csv"
-    if not path.exists():
-        return {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        return {
-            row["indicator_code"]: set((row.get("levels") or "").split(";"))
-            for row in csv.DictReader(handle)
-            if row.get("value_kind") == "rate_and_median" and row.get("protection") == "perturbed"
-        }
+    return {
+        row["indicator_code"]: set((row.get("levels") or "").split(";"))
+        for row in read_rows(seeds / "registers" / "indicator.csv")
+        if row.get("value_kind") == "rate_and_median" and row.get("protection") == "perturbed"
+    }

@@ -20,7 +20,7 @@ from pipelines.settings import Settings
 FILE = "disclosure_rules.json"
 # What a published column may say of people: nothing (the first six), or a number whose limits are known.
 SAYS = ("measure", "time", "place", "group", "status", "provenance", "count", "part", "share", "band", "amount")
-LEVELS = ("state", "lea", "school", "institution")
+LEVELS = ("state", "lea", "school", "institution", "provider")
 ADDS_UP = "one_school"
 
 

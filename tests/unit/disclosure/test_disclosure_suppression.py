@@ -29,7 +29,7 @@ from pipelines.disclosure.suppress import Pattern, Suppressor
 from pipelines.settings import settings as project_settings
 
 QUIET = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -73,7 +73,7 @@ def test_nothing_small_can_be_worked_out_of_many_protected_tables(drawn, secret)
     _audited(drawn, secret)
 
 
-@settings(QUIET, max_examples=8)
+@settings(QUIET, max_examples=12)
 @given(population(codes=("outer", "inner"), most=9), strategies.binary(min_size=4, max_size=4))
 def test_nested_indicators_are_protected_together(drawn, secret):
     leas, schools, people = drawn
@@ -86,7 +86,7 @@ def test_nested_indicators_are_protected_together(drawn, secret):
     assert not audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width)
 
 
-@settings(QUIET, max_examples=8)
+@settings(QUIET, max_examples=12)
 @given(population(most=9), strategies.data(), strategies.binary(min_size=4, max_size=4))
 def test_overlapping_indicators_are_protected_together_and_the_earlier_one_is_left_as_it_is(drawn, data, secret):
     leas, schools, people = drawn
@@ -130,7 +130,7 @@ def test_a_hidden_numerator_is_not_told_by_a_table_of_the_same_people():
     assert any("nearly the same people" in flaw for flaw in flaws)
 
 
-@settings(QUIET, max_examples=12)
+@settings(QUIET, max_examples=30)
 @given(population(), strategies.randoms(use_true_random=False))
 def test_rows_in_any_order_give_the_same_bytes(drawn, random):
     leas, schools, people = drawn

@@ -29,13 +29,6 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr("pipelines.disclosure.table.blocks.LEAST_ATOMS", 2)
 
 
-@pytest.fixture
-def key(tmp_path) -> Path:
-    path = tmp_path / "key"
-    path.write_text("0f" * 32)
-    return path
-
-
 def write(folder: Path, people: dict | None = None, districts: int = 14) -> tuple[Path, Path]:
     """Three schools a district by four grades, a few people in some; people: other (people, often) of some places."""
     rng, rows = np.random.default_rng(11), []
@@ -70,16 +63,16 @@ def posed(table: Path, family: Path):
 CHANGE = {("S041", "D04", "2"): (77, 30)}
 
 
-def test_a_result_is_the_same_bytes_with_and_without_blocks_taken_over(tmp_path, key):
+def test_a_result_is_the_same_bytes_with_and_without_blocks_taken_over(tmp_path, key_file):
     table, family = write(tmp_path)
-    first = protect_file(table, family, tmp_path / "first.csv", key, tmp_path / "night", by_block=True)
+    first = protect_file(table, family, tmp_path / "first.csv", key_file, tmp_path / "night", by_block=True)
     assert first.blocks >= 3 and first.reused == 0
-    same = protect_file(table, family, tmp_path / "same.csv", key, None, before=tmp_path / "night")
+    same = protect_file(table, family, tmp_path / "same.csv", key_file, None, before=tmp_path / "night")
     assert same.reused == same.blocks == first.blocks
     assert (tmp_path / "same.csv").read_bytes() == (tmp_path / "first.csv").read_bytes()
     write(tmp_path, CHANGE)
-    done = protect_file(table, family, tmp_path / "over.csv", key, tmp_path / "over", before=tmp_path / "night")
-    anew = protect_file(table, family, tmp_path / "anew.csv", key, tmp_path / "anew", by_block=True)
+    done = protect_file(table, family, tmp_path / "over.csv", key_file, tmp_path / "over", before=tmp_path / "night")
+    anew = protect_file(table, family, tmp_path / "anew.csv", key_file, tmp_path / "anew", by_block=True)
     assert (done.reused, anew.reused) == (first.blocks - 1, 0)
     assert (tmp_path / "over.csv").read_bytes() == (tmp_path / "anew.csv").read_bytes()
     assert (tmp_path / "over.csv").read_bytes() != (tmp_path / "first.csv").read_bytes()
@@ -88,9 +81,9 @@ def test_a_result_is_the_same_bytes_with_and_without_blocks_taken_over(tmp_path,
     assert not verify_files(table, family, tmp_path / "over.csv", tmp_path / "over")
 
 
-def test_a_stranger_learns_nothing_of_what_was_protected_by_block(tmp_path, key):
+def test_a_stranger_learns_nothing_of_what_was_protected_by_block(tmp_path, key_file):
     table, family = write(tmp_path)
-    protect_file(table, family, tmp_path / "out.csv", key, None, by_block=True)
+    protect_file(table, family, tmp_path / "out.csv", key_file, None, by_block=True)
     found = attack_file(tmp_path / "out.csv", family, tmp_path / "attacked.csv")
     assert found.hidden and not found.has_finding
 
@@ -142,31 +135,31 @@ def spoiled(path: Path, column: str, change) -> None:
         ("by", lambda number: 10**6, "is damaged"),
     ],
 )
-def test_what_was_kept_and_tampered_with_is_not_believed(column, change, says, tmp_path, key):
+def test_what_was_kept_and_tampered_with_is_not_believed(column, change, says, tmp_path, key_file):
     table, family = write(tmp_path)
-    protect_file(table, family, tmp_path / "first.csv", key, tmp_path / "night", by_block=True)
+    protect_file(table, family, tmp_path / "first.csv", key_file, tmp_path / "night", by_block=True)
     spoiled(tmp_path / "night" / FILE, column, change)
     with pytest.raises(P20wError, match=says):
-        protect_file(table, family, tmp_path / "out.csv", key, None, before=tmp_path / "night")
+        protect_file(table, family, tmp_path / "out.csv", key_file, None, before=tmp_path / "night")
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_before_needs_the_key_and_a_folder_that_a_run_by_block_wrote(tmp_path, key):
+def test_before_needs_the_key_and_a_folder_that_a_run_by_block_wrote(tmp_path, key_file):
     table, family = write(tmp_path)
     words = ["protect", str(table), "--family", str(family), "--out", str(tmp_path / "out.csv")]
     for more, says in (
         (["--before", str(tmp_path)], "--key-file"),
-        (["--key-file", str(key), "--before", str(tmp_path)], "earlier run"),
+        (["--key-file", str(key_file), "--before", str(tmp_path)], "earlier run"),
     ):
         done = CliRunner().invoke(app, [*words, *more])
         assert done.exit_code and says in f"{done.output} {done.exception}"
-    keep = ["--key-file", str(key), "--evidence", str(tmp_path / "night")]
+    keep = ["--key-file", str(key_file), "--evidence", str(tmp_path / "night")]
     assert "taken over" not in CliRunner().invoke(app, [*words, *keep, "--by-block"]).output
     (tmp_path / "night" / FILE).write_bytes(b"PAR1 and nothing else")
     with pytest.raises(P20wError, match="is damaged"):
-        protect_file(table, family, tmp_path / "out.csv", key, None, before=tmp_path / "night")
+        protect_file(table, family, tmp_path / "out.csv", key_file, None, before=tmp_path / "night")
     CliRunner().invoke(app, [*words, *keep, "--by-block"])
-    done = CliRunner().invoke(app, [*words, "--key-file", str(key), "--before", str(tmp_path / "night")])
+    done = CliRunner().invoke(app, [*words, "--key-file", str(key_file), "--before", str(tmp_path / "night")])
     assert "blocks had not changed and were taken over" in done.output
 
 

@@ -31,7 +31,6 @@ ENGINES = {
     "by parts": partial(solve_by_parts, effort=EFFORT),
     "by cubes": solve_by_cubes,
 }
-KEY = "0f" * 32
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +38,6 @@ def small_parts(monkeypatch):
     """Parts so small that a table of a test has several."""
     monkeypatch.setattr("pipelines.disclosure.table.parts.ALL_CODES", 4)
     monkeypatch.setattr("pipelines.disclosure.table.parts.SIBLINGS", 2)
-
-
-@pytest.fixture
-def key_file(tmp_path) -> Path:
-    path = tmp_path / "key"
-    path.write_text(KEY)
-    return path
 
 
 def exact_of(small: Small, folder: Path):
