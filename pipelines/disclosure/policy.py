@@ -35,6 +35,7 @@ class Policy:
     lea_cost: int
     whole_cost: int
     revision_loss_share: float
+    decoy_share: float
 
 
 # Lowest and highest value that makes sense: outside of them it is a slip of the pen, not a policy.
@@ -52,6 +53,7 @@ RANGES = {
     "lea_cost": (0, 60),
     "whole_cost": (0, 60),
     "revision_loss_share": (0.0, 1.0),
+    "decoy_share": (0.0, 0.5),
 }
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from pipelines.disclosure.bands import Bands
 from pipelines.disclosure.declare import ALL, Declaration
+from pipelines.disclosure.decoy import decoys
 from pipelines.disclosure.earlier import NOT_TOLD, Earlier, nothing_earlier
 from pipelines.disclosure.policy import Policy
 
@@ -88,6 +89,7 @@ class Suppressor:
         primary_d = (self.d >= 1) & (self.d < self.n_min)
         primary_n = (self.d > 0) & ((self.n < self.n_min) | (self.c < self.n_min))
         earlier = nothing_earlier(len(self.d)) if earlier is None else earlier
+        decoy_d, decoy_n = self._decoys(primary_d | primary_n, earlier, secret)
         self.changes = self._changes(earlier)
         apart = earlier.apart(self.d, self.n)
         told = (apart >= 1) & (apart < self.n_min)
@@ -95,14 +97,29 @@ class Suppressor:
             primary[earlier.cell[told & (earlier.variable == variable)]] = True
         # An empty cell that was hidden once is hidden for good, but asks for no partner: its value gives nobody away.
         self.quiet = earlier.hidden_d & (self.d == 0)
-        hide_d = primary_d | earlier.hidden_d
-        hide_n = primary_n | earlier.hidden_n | hide_d
+        hide_d = primary_d | earlier.hidden_d | decoy_d
+        hide_n = primary_n | earlier.hidden_n | decoy_n | hide_d
         self.pattern = Pattern(
             hide_d=hide_d,
             hide_n=hide_n,
             band=np.where(hide_n & ~hide_d & ~earlier.unbanded, bands.band(self.d, self.n), 0).astype(np.int8),
             primary_d=primary_d,
             primary_n=primary_n,
+        )
+
+    def _decoys(self, primary: np.ndarray, earlier: Earlier, secret: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Denominators and numerators that are hidden as if they were small, (cells,) each. None where nothing is small
+        at all, and none that an earlier release told: its reader has it."""
+        if not primary.any():
+            return np.zeros_like(primary), np.zeros_like(primary)
+        label, share = self.declaration.cells["label"].to_list(), self.policy.decoy_share
+        told_d, told_n = np.zeros_like(primary), np.zeros_like(primary)
+        for d, n in earlier.versions:
+            told_d, told_n = told_d | (d != NOT_TOLD), told_n | (n != NOT_TOLD)
+        smaller = np.minimum(self.n, self.c)
+        return (
+            decoys(self.d, self.n_min, share, _draw(label, secret + b"decoy d")) & ~told_d,
+            decoys(smaller, self.n_min, share, _draw(label, secret + b"decoy n")) & ~told_n,
         )
 
     def _changes(self, earlier: Earlier) -> list[dict[str, np.ndarray]]:

@@ -169,7 +169,8 @@ def one(case: str) -> dict:
         wall = time.monotonic() - began
         used = resource.getrusage(resource.RUSAGE_SELF)
         hidden = problem.primary | proof.touched(len(problem.value))
-        cells, primaries = int((problem.value[:: 3 if is_real else 1] > 0).sum()), int(problem.primary.sum())
+        cells = int((problem.value[:: 3 if is_real else 1] > 0).sum())
+        primaries = int((problem.primary & ~problem.decoy).sum())
         del problem  # as `p20w protect` does
         began = time.monotonic()
         frame = protected_frame(exact, hidden)

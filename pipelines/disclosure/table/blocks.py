@@ -109,7 +109,7 @@ def part_of(problem: Problem, codes: np.ndarray) -> Part:
     dimension = _restricted(table.dimensions[axis], codes)
     columns = {
         name: np.ascontiguousarray(getattr(problem, name).reshape(shape).take(codes, axis))
-        for name in ("value", "primary", "least", "most", "movable", "small", "need", "price")
+        for name in ("value", "primary", "decoy", "least", "most", "movable", "small", "need", "price")
     }
     own = replace(
         table,
@@ -139,7 +139,7 @@ def block_of(problem: Problem, codes: np.ndarray) -> tuple[Part, np.ndarray]:
     price[total] = np.round(price[total], 6)  # no trace of the whole's count
     least, most = own.least.copy(), own.most.copy()
     least[total], most[total] = 0, UNLIMITED
-    false = {name: getattr(own, name) & ~total for name in ("primary", "small")}
+    false = {name: getattr(own, name) & ~total for name in ("primary", "decoy", "small")}
     movable = own.movable | total
     if problem.table.family.zeros_shown:
         movable &= value.ravel() > 0

@@ -620,7 +620,7 @@ class Cubes:
                 self._by_all_means(cell, int(problem.need[cell]), (1,))
 
     def widen(self, proof: Certificates) -> Certificates:
-        """A move of its own for every partner whose count changes by too little in all moves of the proof."""
+        """A move of its own for every partner or decoy whose count changes by too little in all moves of the proof."""
         problem = self.problem
         while True:
             narrow = _narrow(problem, proof)
@@ -731,12 +731,12 @@ def _with_absent(room: np.ndarray) -> np.ndarray:
 
 
 def _narrow(problem: Problem, proof: Certificates) -> np.ndarray:
-    """Hidden cells of n or more that no moves spread by the interval."""
+    """Hidden cells of n or more, decoys included, that no moves spread by the interval."""
     low, high = (np.zeros(len(problem.value), dtype=np.int64) for _ in range(2))
     np.minimum.at(low, proof.cell, proof.amount)
     np.maximum.at(high, proof.cell, proof.amount)
-    touched = proof.touched(len(problem.value)) & ~problem.small
-    return np.flatnonzero(touched & (high - low < problem.interval))
+    hidden = (problem.primary | proof.touched(len(problem.value))) & ~problem.small
+    return np.flatnonzero(hidden & (high - low < problem.interval))
 
 
 def solve_by_cubes(problem: Problem, rounds: int = REROUTES) -> Certificates:

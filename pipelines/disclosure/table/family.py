@@ -24,6 +24,7 @@ from pipelines.errors import MissingFileError, P20wError
 
 HIDDEN = -1  # in Table.value: a count that the reader is not told
 LARGEST_COUNT = 10**12  # beyond this, sums of floating point solvers would no longer be whole numbers
+DECOY_SHARE = Fraction(1, 20)  # where the family does not say; measured to hide next to nothing more
 LARGEST_TABLE = 200_000_000  # cells; a larger product is a mistake in the declaration or needs another machine
 RESERVED = ("status", "low", "high", "method")  # columns that the commands write
 MEASURE, COMPLEMENT = "measure", "complement"  # with a numerator: the dimension of what is counted, and its last code
@@ -52,7 +53,8 @@ class Band:
 class Family:
     """What `family.yml` says. minimum: n, in people; interval: the least width that a hidden cell must keep.
 
-    numerator: the column of a count out of `count`, "" where there is none; bands: by ascending `first`.
+    numerator: the column of a count out of `count`, "" where there is none; bands: by ascending `first`. decoy_share:
+    of the counts from n to a few times n, the share that is hidden as if it were small.
     """
 
     count: str
@@ -62,6 +64,7 @@ class Family:
     dimensions: tuple[Declared, ...]
     numerator: str = ""
     bands: tuple[Band, ...] = ()
+    decoy_share: Fraction = DECOY_SHARE
 
     def ends(self, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Per count, the largest numerator of the low band and the least of the high one; -1 and count + 1 if none."""
@@ -142,7 +145,7 @@ def read_family(path: Path) -> Family:
         where = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
         raise P20wError(f"{path.name} is not YAML in UTF-8{where}: correct it there.") from None
     at = path.name
-    _keys(said, at, {"count", "minimum", "zeros", "dimensions"}, {"interval", "numerator", "bands"})
+    _keys(said, at, {"count", "minimum", "zeros", "dimensions"}, {"interval", "numerator", "bands", "decoy_share"})
     zeros = _text(said["zeros"], f"{at}: zeros")
     if zeros not in {"shown", "hideable"}:
         raise P20wError(f"{at}: zeros must be shown or hideable, not '{zeros}'.")
@@ -156,6 +159,8 @@ def read_family(path: Path) -> Family:
         dimensions=tuple(_declared(each, f"{at}, dimension {i}") for i, each in enumerate(said["dimensions"], 1)),
         numerator=_text(said["numerator"], f"{at}: numerator") if "numerator" in said else "",
     )
+    if "decoy_share" in said:
+        family = replace(family, decoy_share=_decoy_share(said["decoy_share"], f"{at}: decoy_share"))
     if "bands" in said:
         family = replace(family, bands=_bands(said["bands"], at, family))
     columns = [family.count, *([family.numerator] if family.numerator else [])]
@@ -370,6 +375,13 @@ def _whole(said: object, at: str) -> int:
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= LARGEST_COUNT:
         raise P20wError(f"{at} must be a whole number of 1 or more, not '{text}'.")
     return int(text)
+
+
+def _decoy_share(said: object, at: str) -> Fraction:
+    text = _text(said, at)
+    if not re.fullmatch(r"0|0?\.\d{1,6}", text) or Fraction(text) > Fraction(1, 2):
+        raise P20wError(f"{at} must be a share from 0 to 0.5, such as 0.05, not '{text}'.")
+    return Fraction(text)
 
 
 def _texts(said: object, at: str) -> tuple[str, ...]:

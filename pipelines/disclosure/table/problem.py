@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.disclosure.decoy import decoys
 from pipelines.disclosure.table.family import Dimension, Table
 from pipelines.errors import P20wError
 
@@ -65,16 +66,17 @@ def certificates(moves: list[tuple[np.ndarray, np.ndarray]], by: dict[int, int])
 class Problem:
     """One table under its rule, flat.
 
-    value: exact counts. primary: hidden whatever it costs. least, most: what a reader thinks possible of a hidden cell
-    (least 1 where zeros are shown; a band's ends for numerators and complements; UNLIMITED). movable: may be hidden at
-    all. small: when hidden, must be able to rise to n and by the interval, which is `need`; every other hidden cell
-    must be uncertain by the interval. price: float, above 0, what hiding it costs; independent of row order, drawn with
-    the key.
+    value: exact counts. primary: hidden whatever it costs; decoy: those of them that are not small. least, most: what a
+    reader thinks possible of a hidden cell (least 1 where zeros are shown; a band's ends for numerators and
+    complements; UNLIMITED). movable: may be hidden at all. small: when hidden, must be able to rise to n and by the
+    interval, which is `need`; every other hidden cell must be uncertain by the interval. price: float, above 0, what
+    hiding it costs; independent of row order, drawn with the key.
     """
 
     table: Table
     value: np.ndarray
     primary: np.ndarray
+    decoy: np.ndarray
     least: np.ndarray
     most: np.ndarray
     movable: np.ndarray
@@ -100,8 +102,11 @@ class Problem:
         return (changed >= self.least[cells]) & (changed <= self.most[cells])
 
 
-def pose(table: Table, secret: bytes) -> Problem:
-    """The problem that a complete table of exact counts poses. Raises P20wError for a minimum out of all proportion."""
+def pose(table: Table, secret: bytes, instead: np.ndarray | None = None) -> Problem:
+    """The problem that a complete table of exact counts poses. Raises P20wError for a minimum out of all proportion.
+
+    instead: flat cells that are decoys instead of those that the key draws, for whoever wonders what another draw does.
+    """
     family = table.family
     if family.minimum + family.interval > LARGEST_MINIMUM:
         raise P20wError(
@@ -116,13 +121,19 @@ def pose(table: Table, secret: bytes) -> Problem:
     least, most = np.full(len(value), int(family.zeros_shown)), np.full(len(value), UNLIMITED)
     if family.numerator:
         _shares(table, primary, small, movable, least, most)
+    decoy = np.zeros(len(value), dtype=bool)
+    if primary.any():
+        if instead is None:
+            instead = decoys_of(table, draw(table, hmac.new(secret, b"decoy", hashlib.sha256).digest()))
+        decoy = instead & ~primary
+    primary |= decoy
     need = np.maximum(n - value, family.interval)
     # A hidden zero is priced as a cell at the minimum: it tells of nobody, but needs protection of its own.
     price = np.log2(np.where(value < n, n, value) + 1.0) + CELL_PRICE + NEAR_EQUAL * draw(table, secret)
     for axis, dimension in enumerate(table.dimensions):
         coarse = COARSE_PRICE * np.log2(parts(dimension))
         price = (price.reshape(table.value.shape) + _along(coarse, axis, table.value.ndim)).ravel()
-    return Problem(table, value, primary, least, most, movable, small, need, price)
+    return Problem(table, value, primary, decoy, least, most, movable, small, need, price)
 
 
 def _shares(table: Table, primary, small, movable, least, most) -> None:
@@ -142,6 +153,18 @@ def _shares(table: Table, primary, small, movable, least, most) -> None:
         primary[mine], small[mine] = close, False
         movable[mine] = (count > 0) | movable[mine - place]
         least[mine], most[mine] = np.where(banded, from_, 0), np.where(banded, to, UNLIMITED)
+
+
+def decoys_of(table: Table, drawn: np.ndarray) -> np.ndarray:
+    """Counts, and numerators with their complements, that are hidden although they are not small. drawn: per flat cell,
+    [0, 1): below the family's share it is a decoy."""
+    family, value = table.family, table.value.ravel()
+    if family.numerator:
+        value, drawn = value.copy(), drawn.copy()
+        # Both are hidden, or none.
+        value[1::3] = value[2::3] = np.minimum(value[1::3], value[2::3])
+        drawn[2::3] = drawn[1::3]
+    return decoys(value, family.minimum, float(family.decoy_share), drawn)
 
 
 def parts(dimension: Dimension) -> np.ndarray:

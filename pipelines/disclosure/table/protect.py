@@ -44,7 +44,8 @@ EVIDENCE_COLUMNS = ("certificate", "change")
 
 @dataclass(frozen=True)
 class Protected:
-    """What was done, in numbers. hidden = primaries + partners; certified: hidden counts below n, each with a move.
+    """What was done, in numbers. hidden = primaries + decoys + partners; certified: hidden counts below n, each
+    with a move.
 
     With a numerator cells are counts, numerators and complements. blocks: those that the table was cut into, 0 where it
     was not; reused: those taken over from an earlier run.
@@ -52,6 +53,7 @@ class Protected:
 
     cells: int
     primaries: int
+    decoys: int
     partners: int
     certified: int
     moves: int
@@ -61,9 +63,9 @@ class Protected:
 
     def as_text(self, out: Path) -> str:
         said = (
-            f"{self.cells} cells, {self.primaries + self.partners} hidden: {self.primaries} for themselves, "
-            f"{self.partners} as partners. {self.certified} counts certified by {self.moves} moves, all verified. "
-            f"Written to {out}."
+            f"{self.cells} cells, {self.primaries + self.decoys + self.partners} hidden: {self.primaries} for "
+            f"themselves, {self.decoys} as decoys, {self.partners} as partners. {self.certified} counts certified by "
+            f"{self.moves} moves, all verified. Written to {out}."
         )
         if self.reused:
             said += f" {self.reused} of {self.blocks} blocks had not changed and were taken over."
@@ -107,7 +109,7 @@ def protect_file(
     proof = choose(problem, memory)
     hidden = problem.primary | proof.touched(len(problem.value))
     lost = loss(problem, hidden, proof) if evidence is not None else None
-    primaries = int(problem.primary.sum())
+    primaries, decoys = int((problem.primary & ~problem.decoy).sum()), int(problem.decoy.sum())
     del problem  # as large as all that verification needs
     frame = protected_frame(exact, hidden)
     wrong = verify(exact, frame, *evidence_parts(exact, proof))
@@ -124,7 +126,8 @@ def protect_file(
     return Protected(
         cells=len(hidden),
         primaries=primaries,
-        partners=int(hidden.sum()) - primaries,
+        decoys=decoys,
+        partners=int(hidden.sum()) - primaries - decoys,
         certified=len(proof.certified),
         moves=len(np.unique(proof.move)),
         key_was_drawn=key_file is None,
@@ -254,7 +257,7 @@ def _coded(table: Table, cells: np.ndarray, parents: bool = False) -> pl.DataFra
 
 
 def loss(problem: Problem, hidden: np.ndarray, proof: Certificates) -> dict:
-    """What protection costs, by level: cells with a count, primaries, partners, and people counted in hidden cells."""
+    """What protection costs, by level: cells with a count, primaries, decoys, partners, people in hidden cells."""
     table = problem.table
     levels = {}
     for axis, dimension in enumerate(table.dimensions):
@@ -269,12 +272,13 @@ def loss(problem: Problem, hidden: np.ndarray, proof: Certificates) -> dict:
         pl.DataFrame(levels)
         .with_columns(
             cells=pl.Series(problem.value > 0),
-            primaries=pl.Series(problem.primary),
+            primaries=pl.Series(problem.primary & ~problem.decoy),
+            decoys=pl.Series(problem.decoy),
             partners=pl.Series(partner),
             people_hidden=pl.Series(np.where(hidden, problem.value, 0)),
         )
         .group_by(list(levels), maintain_order=True)
-        .agg(pl.col("cells", "primaries", "partners", "people_hidden").sum())
+        .agg(pl.col("cells", "primaries", "decoys", "partners", "people_hidden").sum())
     )
     return {
         "restricted": "This report and the certificates beside it tell hidden counts. They stay with the exact counts.",

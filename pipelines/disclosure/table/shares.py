@@ -241,7 +241,8 @@ class Shares:
         mask, needs = np.zeros(len(places), dtype=bool), np.zeros(len(places), dtype=np.int64)
         mask[targets], needs[targets] = True, need
         most = np.where(up >= UNLIMITED, UNLIMITED, self.count + up)
-        return Problem(self.plain, self.count, mask, self.count - down, most, movable, mask, needs, price)
+        none = np.zeros(len(places), dtype=bool)
+        return Problem(self.plain, self.count, mask, none, self.count - down, most, movable, mask, needs, price)
 
     def layer(
         self,

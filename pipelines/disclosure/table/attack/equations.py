@@ -157,6 +157,41 @@ def propagate(
     return rounds
 
 
+def every_table(
+    matrix: sparse.csr_matrix,
+    by_column: sparse.csc_matrix,
+    right: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    limit: int,
+) -> np.ndarray | None:
+    """Every vector of whole numbers within the bounds that keeps all sums, or None where they are more than `limit`.
+    Shape (tables, columns)."""
+    found: list[np.ndarray] = []
+
+    def fill(low: np.ndarray, high: np.ndarray, rows: np.ndarray | None) -> bool:
+        try:
+            propagate(matrix, by_column, right, low, high, rows)
+        except P20wError:
+            return True
+        loose = np.flatnonzero(low < high)
+        if not len(loose):
+            if (matrix @ low == right).all():
+                found.append(low)
+            return len(found) <= limit
+        column = loose[np.argmin(high[loose] - low[loose])]
+        if high[column] - low[column] > limit:
+            return False
+        for value in range(int(low[column]), int(high[column]) + 1):
+            less, more = low.copy(), high.copy()
+            less[column] = more[column] = value
+            if not fill(less, more, rows_of(by_column, np.array([column]))):
+                return False
+        return True
+
+    return np.array(found) if fill(low.copy(), high.copy(), None) and found else None
+
+
 def blocks(matrix: sparse.csr_matrix) -> list[np.ndarray]:
     """Columns that are connected over rows, block by block, the block of the first column first."""
     count = matrix.shape[1]

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipelines.disclosure.table.attack.again import run_again
 from pipelines.disclosure.table.attack.arithmetic import explain_cell, explain_residual
 from pipelines.disclosure.table.attack.equations import (
     NO_LIMIT,
@@ -48,6 +49,7 @@ LARGEST_BLOCK = 600_000  # hidden cells of a block up to which one program finds
 REGION = 300  # hidden cells of a program around one cell, in a block too large or out of time
 EXPLAINED = 10  # findings whose arithmetic is written out
 SECONDS = 600.0
+AGAIN = 0.1  # of the time, at most, goes into running the protection again
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class Attack:
 
     exact, below, narrow: numbers of hidden cells known exactly, surely below n, within less than the asked width (a
     cell may count in several); narrow_harmless: of the narrow ones, those surely n or more and not exact. residuals:
-    sums whose shown numbers leave 1 to n - 1 for the hidden ones. unsettled: cells that are no finding so far, but of
-    which no tables were found either that show it (large tables only). sentences: arithmetic of the first findings.
+    sums whose shown numbers leave 1 to n - 1 for the hidden ones. again: counts that are likely below n, or known, to
+    whoever runs the protection again on every possible table; no finding, as it is not proven; None where that tells
+    nothing. unsettled: cells that are no finding so far, but of which no tables were found either that show it (large
+    tables only). sentences: arithmetic of the first findings.
     """
 
     cells: pl.DataFrame
@@ -69,6 +73,7 @@ class Attack:
     narrow: int
     narrow_harmless: int
     residuals: int
+    again: int | None
     unsettled: int
     sentences: list[str]
     block_count: int
@@ -91,6 +96,10 @@ class Attack:
             f"Known exactly: {self.exact}. Surely below {self.minimum}: {self.below}. Narrower than {self.interval}: "
             f"{self.narrow}{harmless if self.narrow_harmless else ''}.",
             f"Sums that leave 1 to {self.minimum - 1} for their hidden cells: {self.residuals}.",
+            "A second run of the protection tells nothing: too many tables are possible, or it made none of them so."
+            if self.again is None
+            else f"Likely below {self.minimum} (a second run of the protection makes no other possible table so, under "
+            f"the keys that were tried): {self.again}.",
             f"No finding, but not shown to be none: {self.unsettled}.",
             f"Intervals: {', '.join(f'{count} {name}' for name, count in self.by_method.items())}. "
             f"{self.seconds:.1f} s of at most {self.budget:g} s of programs.",
@@ -125,6 +134,8 @@ def attack_table(table: Table, seconds: float = SECONDS) -> Attack:
     exact, below, narrow = low == high, (high < n) & found.is_count, high - low < width
     finding = exact | below | (narrow & (low < n))
     residual_rows = _residuals(system, n)
+    late = time.monotonic() + AGAIN * seconds
+    again = run_again(system, low, high, lambda: time.monotonic() > late)
     order = np.concatenate([np.flatnonzero(each) for each in (exact, below & ~exact, finding & ~exact & ~below)])[
         :EXPLAINED
     ]
@@ -140,6 +151,7 @@ def attack_table(table: Table, seconds: float = SECONDS) -> Attack:
         narrow=int(narrow.sum()),
         narrow_harmless=int((narrow & ~finding).sum()),
         residuals=len(residual_rows),
+        again=None if again is None else len(again),
         unsettled=int((found.is_open & ~finding).sum()),
         sentences=sentences,
         block_count=found.block_count,
