@@ -58,7 +58,7 @@ def load_bands(path: Path, policy: Policy, as_of: date) -> Bands:
     """The bands in force on `as_of` (the newest effective_date not after it, whole set).
 
     Raises ValueError naming file and row when bands overlap, leave a gap, start below or above minimum_count, or are
-    so narrow that a numerator inside has fewer possible values than interval_width.
+    so narrow that a numerator inside, or between them, has fewer possible values than interval_width.
     """
     rows: list[tuple[date, int, str, int, int, int]] = []
     with path.open(newline="", encoding="utf-8") as handle:
@@ -91,6 +91,15 @@ def load_bands(path: Path, policy: Policy, as_of: date) -> Bands:
             raise P20wError(
                 f"{where}: with {first} people the band leaves {values} possible numerators, fewer than "
                 f"interval_width ({policy.interval_width}). Widen the band."
+            )
+        # What has no band lies between them: that is told too. Beyond this many people there is more room.
+        people = np.arange(first, min(last, first + 4 * SCALE // low) + 1, dtype=np.int64)
+        between = -((-high * people) // SCALE) - low * people // SCALE - 1
+        if ((between > 0) & (between < policy.interval_width)).any():
+            narrow = int(people[np.argmax((between > 0) & (between < policy.interval_width))])
+            raise P20wError(
+                f"{where}: with {narrow} people fewer than interval_width ({policy.interval_width}) numerators lie "
+                "between the bands, so that a numerator without a band is nearly told. Move low_share and high_share."
             )
         expected = last + 1 if last != OPEN_END else OPEN_END
     if expected != OPEN_END:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipelines.disclosure.stranger.again import Again, run_again
 from pipelines.disclosure.stranger.figures import (
     FAMILY,
     FIGURE,
@@ -38,14 +39,15 @@ from pipelines.disclosure.table.attack.rank import prove, suspects
 from pipelines.errors import P20wError
 from pipelines.progress import say
 
+AGAIN = 0.25  # of the time, more, for second runs of the suppressor
 SINGLE = 1_500  # unknowns of a block up to which single figures get programs of their own
 WORDS = {"d": "people of", "n": "numerator of", "c": "complement of", "x": "difference to the table nested in"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a reader learns. rule: undeclared, contradiction, residual, bounds, difference, revision or
-    residual_of_revision; sentence: its arithmetic, which is restricted evidence."""
+    """One thing that a reader learns. rule: undeclared, contradiction, residual, bounds, difference, revision,
+    residual_of_revision or rerun; sentence: its arithmetic, which is restricted evidence."""
 
     rule: str
     sentence: str
@@ -53,8 +55,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class ReleaseAttack:
-    """What was learned of how much: official figures read, of those not told, earlier releases compared, findings, and
-    unknowns that are no finding so far, but were not shown to be none within the time."""
+    """What was learned of how much: official figures read, of those not told, earlier releases compared, findings,
+    unknowns that are no finding so far, but were not shown to be none within the time, and small blocks that a second
+    run of the suppressor was tried on and made as they are published."""
 
     figures: int
     hidden: int
@@ -62,12 +65,15 @@ class ReleaseAttack:
     findings: list[Finding]
     unsettled: int
     seconds: float
+    small: int = 0
+    judged: int = 0
 
     def as_text(self) -> str:
         """The result for a terminal."""
         lines = [
             f"{self.figures} official figures, {self.hidden} of them not told in full, beside {self.compared} earlier "
             f"versions. Findings: {len(self.findings)}. No finding, but not shown to be none: {self.unsettled}. "
+            f"Second runs of the suppressor: {self.small} small blocks, {self.judged} of them made as published. "
             f"{self.seconds:.1f} s."
         ]
         return "\n".join(lines + [f"  {each.rule}: {each.sentence}" for each in self.findings[:10]])
@@ -90,14 +96,16 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     for old in _versions(seen.rows, earlier):
         found += _revision(seen, old, rules)
         compared += 1
-    unsettled = 0
+    unsettled, again = 0, Again([], 0, 0)
     try:
-        more, unsettled = _intervals(seen, rules, began + seconds)
+        more, unsettled, again = _intervals(seen, rules, began + seconds, AGAIN * seconds)
         found += more
     except P20wError as contradiction:
         found.append(Finding("contradiction", str(contradiction)))
     hidden = int(((seen.d == HIDDEN) | (seen.n == HIDDEN)).sum())
-    return ReleaseAttack(rows.height, hidden, compared, found, unsettled, time.monotonic() - began)
+    return ReleaseAttack(
+        rows.height, hidden, compared, found, unsettled, time.monotonic() - began, again.small, again.judged
+    )
 
 
 # --- one release ------------------------------------------------------------------------------------------
@@ -182,14 +190,26 @@ def _sum(seen: Figures, tie: int, name: str, value: np.ndarray, told: np.ndarray
 # --- intervals --------------------------------------------------------------------------------------------
 
 
-def _intervals(seen: Figures, rules: Rules, until: float) -> tuple[list[Finding], int]:
-    """Findings among the proven intervals of what is hidden, and how many unknowns time did not settle."""
+def _intervals(seen: Figures, rules: Rules, until: float, longest: float) -> tuple[list[Finding], int, Again]:
+    """Findings among the proven intervals of what is hidden, how many unknowns time did not settle, and what second
+    runs of the suppressor add within `longest` seconds."""
     system = equations(seen, rules)
     low, high = system.low.copy(), system.high.copy()
     if not len(low):
-        return [], 0
+        return [], 0, Again([], 0, 0)
     unsettled = _tighten(seen, system, rules, low, high, until)
-    return _narrow(seen, system, rules, low, high), int(unsettled.sum())
+    found = _narrow(seen, system, rules, low, high)
+    again = run_again(seen, system, rules, low, high, time.monotonic() + longest)
+    label = seen.labels()
+    for at in again.away:
+        found.append(
+            Finding(
+                "rerun",
+                f"{WORDS[system.kind[at]]} {label[system.figure[at]]} lies between {int(low[at])} and {int(high[at])}; "
+                f"where it is {rules.minimum} or more, or another number, the suppressor makes another pattern.",
+            )
+        )
+    return found, int(unsettled.sum()), again
 
 
 def _tighten(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+from pipelines.disclosure.bands import load_bands
 from pipelines.disclosure.linked import NESTING, OVERLAP, codes
 from pipelines.disclosure.policy import load_policy
 from pipelines.errors import MissingFileError, P20wError
@@ -29,7 +30,9 @@ class Rules:
     """minimum: no count of 1 to minimum - 1 may be known; interval: least number of values that a hidden small count
     must leave open; zeros: shown or hideable. indicators: by official indicator code its `attribution` (level -> what
     a person counts for there; a level adds up to the one above where it is one_school), and the codes in which it is
-    `nested_in` and with which its numerator `overlaps` (their denominators count nearly the same people).
+    `nested_in` and with which its numerator `overlaps` (their denominators count nearly the same people). policy,
+    bands: the parameters of the suppressor and the columns of its rate bands, for whoever runs it again; releases of
+    before have none.
     """
 
     minimum: int
@@ -37,6 +40,8 @@ class Rules:
     zeros: str
     indicators: dict[str, dict]
     statistics: list[list[str]]
+    policy: dict | None = None
+    bands: list[list[int]] | None = None
 
     def says(self, table: str) -> dict[str, str]:
         """Column -> what it says of people, of one table."""
@@ -64,6 +69,7 @@ def rules_of(
     """The rules in force on `day`. registered: rows of registers/indicator.csv; declared: of registers/statistic.csv.
     Errors: P20wError for a statistic that says what nobody knows how to protect, or that states no constraint."""
     policy = load_policy(settings.seeds / "policy" / "protection.csv", day)
+    bands = load_bands(settings.seeds / "policy" / "rate_band.csv", policy, day)
     return Rules(
         policy.minimum_count,
         policy.interval_width,
@@ -78,6 +84,8 @@ def rules_of(
             if row.get("protection") == "official"
         },
         [_statistic(row, number) for number, row in enumerate(declared, start=2)],
+        asdict(policy),
+        [[int(each) for each in column] for column in asdict(bands).values()],
     )
 
 

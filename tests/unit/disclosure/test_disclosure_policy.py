@@ -81,6 +81,7 @@ def test_the_newest_value_in_force_counts(tmp_path):
         ("10,20", "11,20", "row 2: denominator_low is 11 but must be 10"),
         ("0.10", "x", "row 3: low_share is 'x'"),
         ("0.05", "0.02", "row 4: with 41 people the band leaves 1 possible"),
+        ("0.20,0.80", "0.40,0.60", "row 2: with 10 people fewer than interval_width"),
         ("301,,", "301,900,", "last band ends at 900"),
     ],
 )

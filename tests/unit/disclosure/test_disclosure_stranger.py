@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def rules(**indicators: dict) -> Rules:
     said = {
         code: {"attribution": ADDS_UP, "nested_in": [], "overlaps": [], **more} for code, more in indicators.items()
     }
-    return Rules(SMALL.minimum_count, SMALL.interval_width, SMALL.zero_rule, said, STATISTICS)
+    bands = [column.tolist() for column in asdict(SMALL_BANDS).values()]
+    return Rules(SMALL.minimum_count, SMALL.interval_width, SMALL.zero_rule, said, STATISTICS, asdict(SMALL), bands)
 
 
 ONE = rules(one={})
@@ -342,7 +344,32 @@ def test_the_rules_are_published_and_read_back(tmp_path):
     assert said.adds_up("four_year_graduation", "school") and not said.adds_up("chronic_absenteeism", "school")
     assert ("college_going_fall", "college_going_16_month") in said.pairs("nested_in")  # through 12 months
     assert set(json.loads((tmp_path / "disclosure_rules.json").read_text())) == {
-        "minimum", "interval", "zeros", "indicators", "statistics",
+        "minimum", "interval", "zeros", "indicators", "statistics", "policy", "bands",
     }  # fmt: skip
     with pytest.raises(P20wError, match="disclosure_rules.json"):
         read_rules(tmp_path / "elsewhere")
+
+
+def one_table(seed: int, decoy_share: float, folder: Path):
+    """A release of one table without bands that a suppressor made whose key decides nothing but decoys; its rules."""
+    generator = np.random.default_rng(seed)
+    people = [
+        (school, str(generator.choice(list("fmmmx"))), str(generator.choice(list("yzzz"))), generator.integers(0, 3))
+        for school in ((0, 1), (0, 10), (0, 1, 10))[seed % 3]
+        for _ in range(int(generator.integers(6, 16)))
+    ]
+    policy = replace(SMALL, decoy_share=decoy_share)
+    no_bands = replace(SMALL_BANDS, first=SMALL_BANDS.first + 10**6)
+    counted = [("one", *who, outcome > 0) for *who, outcome in people]
+    protected = protect(declare(cube(counted), PLACES, GROUP, register("one")), policy, no_bands, b"key")
+    known = replace(ONE, policy=asdict(policy), bands=[column.tolist() for column in asdict(no_bands).values()])
+    return write(folder, mart_rows(protected, no_bands, PLACES)), known
+
+
+@pytest.mark.parametrize("seed", [3, 17, 22])
+def test_a10_a_small_count_that_only_a_second_run_of_the_suppressor_tells(seed, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.disclosure.suppress.NEAR_EQUAL", 1e-9)
+    caught = attack_release(*one_table(seed, 0.0, tmp_path / "without"))
+    assert {each.rule for each in caught.findings} == {"rerun"}
+    with_decoys = attack_release(*one_table(seed, 0.05, tmp_path / "with"))
+    assert with_decoys.judged and not with_decoys.findings
