@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import polars as pl
 from scipy import sparse
@@ -27,6 +26,7 @@ from scipy.optimize import LinearConstraint, milp
 from pipelines.disclosure.declare import Declaration
 from pipelines.disclosure.detect import UNKNOWN, Published
 from pipelines.disclosure.earlier import Earlier, nothing_earlier
+from pipelines.disclosure.in_memory import in_memory
 
 REGIONS = (800, 4_000)  # unknowns around a target that may move, tried in turn
 SECONDS = 20.0  # for one program; what is not found by then is tried in a larger region
@@ -116,7 +116,7 @@ def verify(
         "certified": certificates.certified,
     }
     values = {"n_min": minimum_count, "width": interval_width, "least_d": published.least_d, "unknown": UNKNOWN}
-    with duckdb.connect() as con:
+    with in_memory("verify the official tables") as con:
         for name, frame in frames.items():
             con.register(f"{name}_frame", frame.to_arrow())
             con.execute(f'CREATE TABLE "{name}" AS SELECT * FROM {name}_frame')

@@ -21,6 +21,7 @@ import duckdb
 import polars as pl
 import yaml
 
+from pipelines.disclosure.in_memory import in_memory
 from pipelines.disclosure.table.family import check_suffix, write_table
 from pipelines.errors import MissingFileError, P20wError
 
@@ -135,7 +136,7 @@ def check_file(
         for output in (load_outputs(outputs) if outputs is not None else [])
         if (output.project, output.extract) == (declared.project, declared.extract) and output.released_on <= today
     ]
-    with duckdb.connect() as con:
+    with in_memory(f"check {table.name}") as con:
         con.execute("SET threads = 2")
         _read(con, "extract", table, declared)
         _trajectories(con, "trajectory", "extract", declared.quasi_identifiers, declared)
