@@ -14,12 +14,14 @@ from pathlib import Path
 from pipelines.errors import P20wError
 
 ZERO_RULES = ("hideable", "shown")
+LONGEST_MARKER = 6
 
 
 @dataclass(frozen=True)
 class Policy:
     """One dated set of parameters. Counts are people, shares are 0 to 1, money is dollars; costs are doublings of the
-    people in a cell: how many times larger another cell may be and still be hidden first."""
+    people in a cell: how many times larger another cell may be and still be hidden first. marker: what pages show
+    instead of a hidden figure."""
 
     minimum_count: int
     accountability_minimum: int
@@ -36,6 +38,7 @@ class Policy:
     whole_cost: int
     revision_loss_share: float
     decoy_share: float
+    marker: str
 
 
 # Lowest and highest value that makes sense: outside of them it is a slip of the pen, not a policy.
@@ -108,6 +111,12 @@ def effective_date(row: dict[str, str], where: str, name: str) -> date:
 
 
 def _value(name: str, kind: str, text: str, where: str) -> object:
+    if name == "marker":
+        if not 1 <= len(text) <= LONGEST_MARKER or text[0].isdigit():
+            raise P20wError(
+                f"{where}: '{name}' is '{text}'; it must be 1 to {LONGEST_MARKER} signs that do not read as a number."
+            )
+        return text
     if name == "zero_rule":
         if text not in ZERO_RULES:
             raise P20wError(f"{where}: '{name}' is '{text}'; it must be one of {', '.join(ZERO_RULES)}.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.reports import words
 from pipelines.reports.page import write
 from pipelines.reports.published import Key, Organization, Published, Row
-from pipelines.reports.section import MEDIAN, cell, coverage, explained, is_rate, mark, subject_name
+from pipelines.reports.section import FEW, MEDIAN, cell, coverage, explained, is_rate, mark, subject_name
 from pipelines.reports.transitions import links
 
 YEARS = 3
@@ -91,7 +91,7 @@ def indicator_section(
         "by_group": by_group,
         "hidden_by_group": hidden_by_group,
         "bars": bars(names, main[0]["cells"], len(years)) if subjects == ["all"] and is_rate(indicator) else [],
-        "glance": glance(indicator, main[0]["cells"], years, has_figures) if subjects == ["all"] else None,
+        "glance": glance(published, indicator, main[0]["cells"], years, has_figures) if subjects == ["all"] else None,
         "notes": table.notes(),
         "newest": words.school_year(years[-1]) if years else "",
     }
@@ -157,16 +157,18 @@ class Table:
         return [self._cell(rows.get((subject, year, breakdown, group))) for rows in self.columns for year in self.years]
 
     def _cell(self, row: Row | None) -> dict[str, str]:
-        shown = cell(row, self.indicator["value_kind"])
+        shown = cell(row, self.indicator["value_kind"], self.published.policy)
         if shown["why"]:
             self.seen.setdefault((mark(shown), shown["why"]))
         if shown["amount"]:
             self.seen.setdefault(("$", MEDIAN))
+        if shown["people"].endswith(words.FEW):
+            self.seen.setdefault((words.FEW, FEW.format(self.published.policy.accountability_minimum)))
         return shown
 
     def notes(self) -> list[tuple[str, str]]:
         """(mark, sentence) for the marks that stand in this table."""
-        order = [each[0] for each in words.HIDDEN.values()]
+        order = [each[0] or self.published.policy.marker for each in words.HIDDEN.values()]
         return sorted(self.seen, key=lambda note: order.index(note[0]) if note[0] in order else len(order))
 
 
@@ -182,12 +184,14 @@ def bars(names: list[str], cells: list[dict], width: int) -> list[dict]:
     return found
 
 
-def glance(indicator: dict, cells: list[dict], years: list[int], has_figures: list[bool]) -> dict | None:
+def glance(
+    published: Published, indicator: dict, cells: list[dict], years: list[int], has_figures: list[bool]
+) -> dict | None:
     """The newest year of an indicator in one line: the organization, then those above it, in the page's order."""
     if not years:
         return None
     newest = iter(cells[len(years) - 1 :: len(years)])
-    empty = cell(None, indicator["value_kind"])
+    empty = cell(None, indicator["value_kind"], published.policy)
     return {
         "code": indicator["indicator_code"],
         "name": indicator["indicator_name"],

@@ -44,7 +44,10 @@ def overview_section(published: Published, code: str) -> dict:
     years = published.known.get(code, [])[-OVERVIEW_YEARS:]
     every, subjects = overview_series(published, code, years)
     series = every[:MOST_ROWS]
-    rows = [{"name": name, "cells": [cell(each.get(year), kind) for year in years]} for name, each in series]
+    rows = [
+        {"name": name, "cells": [cell(each.get(year), kind, published.policy) for year in years]}
+        for name, each in series
+    ]
     labels = [words.school_year(year) for year in years]
     level = "institution" if not any(each.figures.get(code) for each in _at(published, "state")) else "state"
     notes: dict[tuple[str, str], None] = {}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.quality import check_result
 from pipelines.registers import read_seed
 from pipelines.reports import words
@@ -69,6 +70,7 @@ class Published:
     flows: dict[str, list[Row]]  # transition → rows of its newest cohort
     coverage: dict[str, list[Row]]  # indicator → rows of its newest cohort
     private: dict[str, int]  # indicator → first cohort that is told by differential privacy, in a table of its own
+    policy: Policy
     windows: dict[str, dict[str, str]]  # window → when what an indicator counts has to happen
     cache: Path
 
@@ -118,6 +120,9 @@ def load(settings: Settings, data_dir: Path, gate: dict) -> Published:
         flows={code: newest(data_dir / f"{TRANSITION}{code}.parquet") for code in words.TRANSITIONS},
         coverage=coverage(data_dir),
         private=private(data_dir),
+        policy=load_policy(
+            settings.seeds / "policy" / "protection.csv", table["data_as_of"].max() if stamped else date.today()
+        ),
         windows={row["window_code"]: row for row in read_seed(settings, "policy/outcome_window.csv")},
         cache=settings.work / "charts",
     )

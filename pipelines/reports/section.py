@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from datetime import date
 
+from pipelines.disclosure.policy import Policy
 from pipelines.reports import words
 from pipelines.reports.published import Published, Row
 from pipelines.reports.titles import Titles
 
 NOT_COVERED = "not known yet: the time in which this is counted has not passed, or not every source has sent it."
+FEW = "Fewer than {} people: too few for a decision of accountability to rest on."
 MEDIAN = "Median of what people with wages in all four quarters of the year earned, not adjusted for prices."
 
 
@@ -19,12 +21,12 @@ def mark(shown: dict[str, str]) -> str:
     return "≤ and ≥" if shown["status"] == "banded" else shown["text"]
 
 
-def cell(row: Row | None, kind: str) -> dict[str, str]:
+def cell(row: Row | None, kind: str, policy: Policy) -> dict[str, str]:
     """What one cell says: value, median, number of people, and why it is hidden."""
     return {
-        **words.value(row, kind),
+        **words.value(row, kind, policy.marker),
         "amount": words.amount(row),
-        "people": "" if kind == "count" else words.people(row),
+        "people": "" if kind == "count" else words.people(row, policy.accountability_minimum),
     }
 
 

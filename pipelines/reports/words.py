@@ -13,13 +13,14 @@ from decimal import ROUND_HALF_UP, Decimal
 
 # value_status of a row without a number → (mark, what a screen reader says, sentence below the table).
 HIDDEN = {
-    "suppressed": ("*", "not shown", "Not shown, so that nobody can be recognized."),
+    "suppressed": ("", "not shown", "Not shown, so that nobody can be recognized."),  # the mark is policy
     "window_open": ("…", "not known yet", "Not known yet."),
     "incomplete": ("†", "incomplete", "Incomplete: a delivery that this number needs is missing or failed its checks."),
     "not_applicable": ("–", "does not apply", "Does not apply here, or the source does not hold it."),
     "no_students": ("none", "none", "There was nobody in this group."),
     "withdrawn": ("‡", "withdrawn", "Withdrawn at a revision."),
 }
+FEW = "few"  # beside a number of people on which no accountability decision may rest
 ABSENT = ("–", "nothing published", "Nothing is published here.")
 # A group that is small and one hidden to protect a small one read alike: the difference would tell which is small.
 REASONS = {
@@ -268,8 +269,11 @@ def _capitalized(word: str, is_first: bool) -> str:
     return word if word.isupper() and len(word) <= LONGEST_ABBREVIATION else word[:1].upper() + word[1:].lower()
 
 
-def value(row: dict | None, value_kind: str) -> dict[str, str]:
-    """Text, spoken words, status and explanation of one published row; no row reads as nothing published."""
+def value(row: dict | None, value_kind: str, marker: str) -> dict[str, str]:
+    """Text, spoken words, status and explanation of one published row; no row reads as nothing published.
+
+    marker: what stands for a hidden figure, by policy.
+    """
     if row is None:
         mark, spoken, sentence = ABSENT
         return {"text": mark, "spoken": spoken, "status": "absent", "why": sentence}
@@ -277,6 +281,7 @@ def value(row: dict | None, value_kind: str) -> dict[str, str]:
     reason = REASONS.get(row.get("suppression_reason") or "", "")
     if status not in {"shown", "banded"}:
         mark, spoken, _ = HIDDEN.get(status, ("–", sentence_case(status), ""))
+        mark = marker if status == "suppressed" else mark
         return {"text": mark, "spoken": spoken, "status": status, "why": explanation(status, reason)}
     if status == "banded":
         return {"text": row["rate_label"], "spoken": "", "status": status, "why": f"{reason}." if reason else ""}
@@ -299,9 +304,10 @@ def amount(row: dict | None) -> str:
     return "" if row is None or row.get("value_amount") is None else f"${row['value_amount']:,}"
 
 
-def people(row: dict | None) -> str:
-    """The number of people behind a row, or an empty text; nobody needs no number."""
-    return "" if row is None or not row.get("denominator_count") else count(row["denominator_count"])
+def people(row: dict | None, few: int) -> str:
+    """The number of people behind a row, or an empty text; nobody needs no number. Below `few` it says so."""
+    number = None if row is None else row.get("denominator_count")
+    return "" if not number else f"{count(number)}, {FEW}" if number < few else count(number)
 
 
 def sentence_case(code: str) -> str:

@@ -24,7 +24,7 @@ SEEDS = Path(__file__).resolve().parents[3] / "seeds" / "policy"
 POLICY = load_policy(SEEDS / "protection.csv", DAY)
 BANDS = load_bands(SEEDS / "rate_band.csv", POLICY, DAY)
 # A small n keeps small tables interesting: with n = 10 everything in them would be hidden.
-SMALL = Policy(3, 3, 2, "hideable", 3, 0.8, 0.1, 500, 3, 40, 24, 8, 12, 0.1, 0.05)
+SMALL = Policy(3, 3, 2, "hideable", 3, 0.8, 0.1, 500, 3, 40, 24, 8, 12, 0.1, 0.05, "*")
 SMALL_BANDS = Bands(*(np.array([value], dtype=np.int64) for value in (3, np.iinfo(np.int64).max, 3400, 6600)))
 
 

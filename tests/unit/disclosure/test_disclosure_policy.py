@@ -50,6 +50,7 @@ def test_a_misspelled_parameter_is_named(tmp_path, name):
         ("minimum_count,10", "minimum_count,ten", "'minimum_count' is 'ten'"),
         ("minimum_count,10", "minimum_count,1", "'minimum_count' is 1; it must lie"),
         ("zero_rule,hideable", "zero_rule,hidden", "'zero_rule' is 'hidden'"),
+        ("marker,*", "marker,7", "'marker' is '7'; it must be 1 to"),
         ("accountability_minimum,30", "accountability_minimum,5", "accountability_minimum .5. is below"),
         ("interval_width,3", "interval_width,12", "interval_width .12. is above"),
         ("repair_rounds,40", "minimum_count,40", "'minimum_count' has two values"),

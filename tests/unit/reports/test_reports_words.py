@@ -22,13 +22,13 @@ def row(status: str, **values: object) -> dict:
 @pytest.mark.parametrize("status", sorted(STATUSES - {"shown", "banded"}))
 @pytest.mark.parametrize("kind", ["rate", "count", "rate_and_median"])
 def test_every_status_without_a_number_has_a_mark_spoken_words_and_a_sentence(status, kind):
-    told = words.value(row(status), kind)
+    told = words.value(row(status), kind, "#")
     assert told["text"] and told["spoken"] and told["why"].endswith(".") and status not in told["why"]
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS - {""}))
 def test_every_reason_is_told_in_words(reason):
-    told = words.value(row("suppressed", suppression_reason=reason), "rate")
+    told = words.value(row("suppressed", suppression_reason=reason), "rate", "#")
     assert words.REASONS[reason] in told["why"] and "_" not in told["why"]
 
 
@@ -37,18 +37,29 @@ def test_a_small_group_and_one_hidden_to_protect_it_read_alike():
 
 
 def test_a_shown_rate_reads_as_a_percentage_and_a_shown_count_as_a_number():
-    assert words.value(row("shown", rate=0.5, numerator_count=1234), "rate")["text"] == "50.0%"
-    assert words.value(row("shown", rate=0.5, numerator_count=1234), "count")["text"] == "1,234"
-    assert words.value(row("shown"), "rate")["status"] == "not_applicable"
+    assert words.value(row("shown", rate=0.5, numerator_count=1234), "rate", "#")["text"] == "50.0%"
+    assert words.value(row("shown", rate=0.5, numerator_count=1234), "count", "#")["text"] == "1,234"
+    assert words.value(row("shown"), "rate", "#")["status"] == "not_applicable"
 
 
 def test_a_band_reads_as_its_label_and_says_why():
-    told = words.value(row("banded", rate_label="≤5%", suppression_reason="band"), "rate")
+    told = words.value(row("banded", rate_label="≤5%", suppression_reason="band"), "rate", "#")
     assert told["text"] == "≤5%" and told["why"].startswith("The exact share")
 
 
 def test_no_row_reads_as_nothing_published():
-    assert words.value(None, "rate")["status"] == "absent" and words.people(None) == "" and words.amount(None) == ""
+    assert words.value(None, "rate", "#")["status"] == "absent"
+    assert words.people(None, 30) == words.amount(None) == ""
+
+
+def test_a_hidden_figure_has_the_mark_of_the_policy():
+    assert words.value(row("suppressed"), "rate", "n<10")["text"] == "n<10"
+    assert words.value(row("withdrawn"), "rate", "n<10")["text"] != "n<10"
+
+
+def test_fewer_people_than_an_accountability_decision_may_rest_on_are_called_few():
+    assert words.people(row("shown", denominator_count=29), 30) == f"29, {words.FEW}"
+    assert words.people(row("shown", denominator_count=30), 30) == "30"
 
 
 @pytest.mark.parametrize(
