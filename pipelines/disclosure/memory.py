@@ -27,8 +27,25 @@ from pipelines.disclosure.policy import Policy
 from pipelines.settings import Settings
 
 # Whatever one of these says may change what is hidden or proven.
-CODE = ("bands.py", "certify.py", "declare.py", "detect.py", "earlier.py", "memory.py", "protect.py", "suppress.py")
-PATTERN = ("is_denominator_hidden", "is_numerator_hidden", "band", "is_primary_denominator", "is_primary_numerator")
+CODE = (
+    "bands.py",
+    "certify.py",
+    "declare.py",
+    "decoy.py",
+    "detect.py",
+    "earlier.py",
+    "memory.py",
+    "protect.py",
+    "suppress.py",
+)
+PATTERN = (
+    "is_denominator_hidden",
+    "is_numerator_hidden",
+    "band",
+    "is_primary_denominator",
+    "is_primary_numerator",
+    "is_decoy",
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,8 @@ def recall(settings: Settings, build_id: str) -> Memory:
     if not all(path.exists() for path in files):
         return Memory()
     cells, moves, certified = (pl.read_parquet(path) for path in files)
+    if not set(PATTERN) <= set(cells.columns):  # other code wrote it
+        return Memory()
     found = {}
     of_part = cells.partition_by("part", as_dict=True)
     for entry in json.loads(kept[-1].read_text()):

@@ -226,9 +226,8 @@ def _protect_part(part: Part, policy: Policy, bands: Bands, secret: bytes) -> _O
 
 def _again(kept: Kept) -> _Outcome:
     """The outcome of a part that is known from the night before."""
-    hide_d, hide_n, band, primary_d, primary_n = (kept.pattern[name].to_numpy().copy() for name in PATTERN)
     return _Outcome(
-        Pattern(hide_d, hide_n, band, primary_d, primary_n),
+        Pattern(*(kept.pattern[name].to_numpy().copy() for name in PATTERN)),
         Detection(**kept.figures),
         Certificates(kept.moves, kept.certified, []),
     )
@@ -239,7 +238,7 @@ def _together(
 ) -> tuple[Pattern, Detection, Certificates | None, np.ndarray]:
     """What was found of the parts, on the cells of the whole; and the part of each cell."""
     count = len(declaration.d)
-    pattern = Pattern(*(np.zeros(count, dtype=kind) for kind in (bool, bool, np.int8, bool, bool)))
+    pattern = Pattern(*(np.zeros(count, dtype=kind) for kind in (bool, bool, np.int8, bool, bool, bool)))
     detection, of_part = Detection(), np.zeros(count, dtype=np.int64)
     moves, certified, uncertified = [pl.DataFrame(schema=MOVE)], [pl.DataFrame(schema=CERTIFIED)], []
     made = 0
@@ -563,6 +562,7 @@ def _write_evidence(settings: Settings, build_id: str, protected: Protected, tab
     ).with_columns(
         is_primary_denominator=pl.Series(pattern.primary_d),
         is_primary_numerator=pl.Series(pattern.primary_n),
+        is_decoy=pl.Series(pattern.decoy),
         is_denominator_hidden=pl.Series(pattern.hide_d),
         is_numerator_hidden=pl.Series(pattern.hide_n | pattern.hide_d),
         band=pl.Series(pattern.band),

@@ -42,7 +42,7 @@ BARRED = 1e6  # hiding would change nothing for the reader
 class Pattern:
     """What is hidden, per cell. hide_d implies hide_n. band: -1 low, +1 high, 0 none; only where D is shown.
 
-    primary_d, primary_n say why (restricted evidence: which cells are primary is never published).
+    primary_d, primary_n, decoy say why (restricted evidence: which cells are primary is never published).
     """
 
     hide_d: np.ndarray
@@ -50,6 +50,7 @@ class Pattern:
     band: np.ndarray
     primary_d: np.ndarray
     primary_n: np.ndarray
+    decoy: np.ndarray
 
 
 class Suppressor:
@@ -105,6 +106,7 @@ class Suppressor:
             band=np.where(hide_n & ~hide_d & ~earlier.unbanded, bands.band(self.d, self.n), 0).astype(np.int8),
             primary_d=primary_d,
             primary_n=primary_n,
+            decoy=decoy_d | decoy_n,
         )
 
     def _decoys(self, primary: np.ndarray, earlier: Earlier, secret: bytes) -> tuple[np.ndarray, np.ndarray]:

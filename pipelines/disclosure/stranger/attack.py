@@ -372,5 +372,5 @@ def report(attack: ReleaseAttack) -> None:
     """One line for the log of a night; no figure of a cell."""
     say(
         f"attack on the release: {attack.figures} official figures beside {attack.compared} earlier versions, "
-        f"{len(attack.findings)} findings, {attack.unsettled} not settled"
+        f"{len(attack.findings)} findings, {attack.unsettled} not settled; {attack.judged} small blocks made again"
     )

@@ -214,7 +214,7 @@ def test_showing_any_one_more_cell_of_a_tight_pattern_is_found():
         # A planted slip: one small cell is published after all. Its partner sums give the others away.
         hide_d, hide_n = pattern.hide_d.copy(), pattern.hide_n.copy()
         hide_d[cell] = hide_n[cell] = False
-        slip = Pattern(hide_d, hide_n, pattern.band, pattern.primary_d, pattern.primary_n)
+        slip = Pattern(hide_d, hide_n, pattern.band, pattern.primary_d, pattern.primary_n, pattern.decoy)
         published = publish(declaration, slip, BANDS, POLICY)
         found = detect(published, declaration.relation, declaration.nesting, 10, 3).findings
         assert found, f"cell {cell} was shown and nothing was found"
