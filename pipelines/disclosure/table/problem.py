@@ -67,10 +67,10 @@ class Problem:
     """One table under its rule, flat.
 
     value: exact counts. primary: hidden whatever it costs; decoy: those of them that are not small. least, most: what a
-    reader thinks possible of a hidden cell (least 1 where zeros are shown; a band's ends for numerators and
-    complements; UNLIMITED). movable: may be hidden at all. small: when hidden, must be able to rise to n and by the
-    interval, which is `need`; every other hidden cell must be uncertain by the interval. price: float, above 0, what
-    hiding it costs; independent of row order, drawn with the key.
+    reader thinks possible of a hidden cell (least 1 of a count of anybody, whose own people read too; a band's ends for
+    numerators and complements; UNLIMITED). movable: may be hidden at all. small: when hidden, must be able to rise to n
+    and by the interval, which is `need`; every other hidden cell must be uncertain by the interval. price: float, above
+    0, what hiding it costs; independent of row order, drawn with the key.
     """
 
     table: Table
@@ -118,7 +118,9 @@ def pose(table: Table, secret: bytes, instead: np.ndarray | None = None) -> Prob
     primary = (value >= 1) & (value < n)
     movable = value > 0 if family.zeros_shown else np.ones(len(value), dtype=bool)
     small = value < n
-    least, most = np.full(len(value), int(family.zeros_shown)), np.full(len(value), UNLIMITED)
+    # Who is one of a cell knows that it is not empty, whatever zeros are: 3 and 2 hidden as 5 would tell the one of the
+    # two that the three are fewer than 5.
+    least, most = (value > 0).astype(np.int64), np.full(len(value), UNLIMITED)
     if family.numerator:
         _shares(table, primary, small, movable, least, most)
     decoy = np.zeros(len(value), dtype=bool)

@@ -39,13 +39,13 @@ def loss(small: Small) -> dict[str, int]:
     }
 
 
-def violations(small: Small) -> list[tuple[Cell, int, int]]:
+def violations(small: Small, only: list[Cell] | None = None) -> list[tuple[Cell, int, int]]:
     """Sensitive cells that are told too well, with the least and greatest number that a reader can think of.
 
-    An empty list: the pattern protects. A number beyond need is not looked for: least and greatest stop where they
-    are far enough.
+    An empty list: the pattern protects (`only`: these of the sensitive cells). A number beyond need is not looked for:
+    least and greatest stop where they are far enough.
     """
-    own = sensitive(small)
+    own = sensitive(small) if only is None else only
     found = [(cell, small.count[cell], small.count[cell]) for cell in own if cell not in small.hidden]
     cells = sorted(small.hidden)
     at = {cell: i for i, cell in enumerate(cells)}

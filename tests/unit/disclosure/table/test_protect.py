@@ -17,7 +17,7 @@ from pipelines.cli import app
 from pipelines.disclosure.table.attack import attack_file
 from pipelines.disclosure.table.cubes import solve_by_cubes
 from pipelines.disclosure.table.family import read_counts, read_family
-from pipelines.disclosure.table.problem import pose
+from pipelines.disclosure.table.problem import certificates, pose
 from pipelines.disclosure.table.protect import evidence_frames, protect_file, protected_frame
 from pipelines.disclosure.table.search import solve, solve_by_parts
 from pipelines.disclosure.table.verify import verify, verify_files
@@ -98,6 +98,69 @@ def listed(engine, seed: int, tables: int, cells: int, folder: Path) -> int:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_reader_who_lists_every_possible_table_learns_nothing(engine, tmp_path):
     assert listed(ENGINES[engine], 5, 8, 20, tmp_path) >= 3
+
+
+def insiders_learn(small: Small, tables: list[dict]) -> set[tuple]:
+    """(cell, the reader's cell): small cells that one person of a hidden cell, who so knows that it is not empty, can
+    tell to be small, or how many they have. tables: everything that is possible to who is in none."""
+    found = set()
+    for own in (cell for cell in small.hidden if small.count[cell]):
+        possible = [table for table in tables if table[own] > 0]
+        for cell in small.hidden:
+            numbers = {table[cell] for table in possible}
+            if 1 <= small.count[cell] < small.minimum and (max(numbers) < small.minimum or len(numbers) == 1):
+                found.add((cell, own))
+    return found
+
+
+def three_and_two() -> Small:
+    """A row of 3, 2 and 20 among rows of 20, with n = 5 and an interval of 3."""
+    count = {(p, g): 20 for p in ("p0", "p1", "p2") for g in ("g0", "g1", "g2")}
+    count |= {("p0", "g0"): 3, ("p0", "g1"): 2}
+    sums = [[("all", ["p0", "p1", "p2"])], [("every", ["g0", "g1", "g2"])]]
+    count |= {("all", g): sum(count[p, g] for p in ("p0", "p1", "p2")) for g in ("g0", "g1", "g2")}
+    count |= {(p, "every"): sum(count[p, g] for g in ("g0", "g1", "g2")) for p in ("p0", "p1", "p2", "all")}
+    return Small(["p", "g"], ["all", "every"], [[], []], [[], []], [{}, {}], sums, count, set(), 5, False, 3)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_A14_one_of_two_does_not_learn_that_three_hidden_beside_them_are_fewer_than_five(engine, tmp_path):
+    small = three_and_two()
+    hide(small, tmp_path, ENGINES[engine])
+    assert insiders_learn(small, small.tables(1_000)) == set()
+    # Hidden with two of another row they are five together, and a stranger learns nothing.
+    small.hidden = {(p, g) for p in ("p0", "p1") for g in ("g0", "g1")}
+    assert not flaws(small, small.intervals(1_000)) and small.residuals() == 0
+    three, two = ("p0", "g0"), ("p0", "g1")
+    assert insiders_learn(small, small.tables(1_000)) == {(three, two), (two, three)}
+
+
+def test_verification_fails_when_a_move_leaves_nobody_in_a_cell(tmp_path):
+    small = three_and_two()
+    exact = exact_of(small, tmp_path)
+    codes = [each.codes for each in exact.dimensions]
+    block = {("p0", "g0"): 2, ("p0", "g1"): -2, ("p1", "g0"): -2, ("p1", "g1"): 2}
+    place = {tuple(map(list.index, codes, cell)): amount for cell, amount in block.items()}
+    flat = {int(np.ravel_multi_index(at, exact.value.shape)): amount for at, amount in place.items()}
+    cells = np.array(sorted(flat))
+    moves = [(cells, sign * np.array([flat[cell] for cell in sorted(flat)])) for sign in (1, -1)]
+    hidden = np.isin(np.arange(exact.value.size), cells)
+    proof = certificates(moves, {cell: int(flat[cell] < 0) for cell in flat if exact.value.ravel()[cell] < 5})
+    told = verify(exact, protected_frame(exact, hidden), *evidence_frames(exact, proof))
+    assert any("1 cells would have nobody left in a move" in sentence for sentence in told), told
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_A14_who_is_one_of_a_hidden_cell_cannot_tell_that_a_small_one_is_small_nor_how_many_it_has(engine, tmp_path):
+    rng, seen = np.random.default_rng(14), 0
+    while seen < 10:
+        small = small_with_primaries(rng, 20)
+        small.zeros_shown = False  # where zeros are shown everybody knows that no hidden cell is empty
+        hide(small, tmp_path, ENGINES[engine])
+        tables = None if tuple(small.totals) in small.hidden else small.tables(1_000)
+        if tables:
+            seen += 1
+            assert insiders_learn(small, tables) == set(), small.family_text()
 
 
 @pytest.mark.slow

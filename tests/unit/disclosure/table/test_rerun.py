@@ -40,7 +40,7 @@ def judged(small: Small, engine, folder, keys: int, limit: int, share: Fraction 
 
 def planted() -> Small:
     """A table of which a program that draws nothing gives both small counts away."""
-    return random_table([("flat", 3), ("flat", 3)], np.random.default_rng(29))
+    return random_table([("flat", 3), ("flat", 3)], np.random.default_rng(66))
 
 
 def test_two_small_counts_are_given_away_where_the_key_draws_nothing_and_not_where_it_draws_decoys(
