@@ -21,16 +21,18 @@ import scipy
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from pipelines.disclosure.table.family import Dimension, Table, write_table
+from pipelines.disclosure.table.family import Dimension, Table, write_parts, write_table
 from pipelines.disclosure.table.problem import UNLIMITED, Certificates, Problem
+from pipelines.disclosure.table.verify import Seals
 from pipelines.errors import MissingFileError, P20wError
 
 BLOCK_CELLS = 120_000  # numbers of a block, at least and on average: in smaller ones less finds room, more is hidden,
 LEAST_ATOMS = 8  # and so many districts on average, so that one always finds another to exchange people with
 FILE = "blocks.parquet"
-KEPT = {
-    "digest": pl.String,
-    **{name: pl.List(pl.Int64) for name in ("move", "cell", "amount", "certified", "by", "hidden")},
+SEALS = "seals.parquet"
+KEPT = {"digest": pl.String} | {
+    name: pl.List(pl.Int64 if name == "amount" else pl.Int32)
+    for name in ("move", "cell", "amount", "certified", "by", "hidden")
 }
 
 
@@ -52,12 +54,20 @@ class Result:
 
 @dataclass
 class Memory:
-    """Results of blocks by digest: before, of an earlier run; now, of this one. reused: how many were the same."""
+    """Results of blocks by digest: before, of an earlier run; now, of this one. reused: how many were the same.
+
+    ends: how many moves the blocks have, one after the other, each with those before it. seals: of the verification.
+    """
 
     secret: bytes
     before: dict[str, Result] = field(default_factory=dict)
     now: dict[str, Result] = field(default_factory=dict)
     reused: int = 0
+    ends: list[int] = field(default_factory=list)
+    seals: Seals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seals = Seals(self.secret)
 
 
 def long_axis(table: Table) -> int:
@@ -204,29 +214,32 @@ def read_memory(folder: Path, secret: bytes) -> Memory:
         rows = pl.read_parquet(path)
         if dict(rows.schema) != KEPT:
             raise ValueError
-        found = {}
+        memory = Memory(secret)
         for name, *lists in zip(*(rows[column] for column in KEPT), strict=True):
             *columns, hidden = (each.to_numpy() for each in lists)
-            found[name] = Result(Certificates(*columns), hidden)
+            memory.before[name] = Result(Certificates(*columns), hidden)
+        memory.seals.before = frozenset(pl.read_parquet(folder / SEALS)["seal"])
     except (pl.exceptions.PolarsError, OSError, ValueError, AttributeError):
         raise _damaged(path) from None
-    return Memory(secret, found)
+    return memory
 
 
 def write_memory(memory: Memory, folder: Path) -> None:
-    """Keep what this run made. Restricted: it tells hidden counts as the certificates do."""
-    columns: dict[str, list] = {name: [] for name in KEPT}
-    for name, result in memory.now.items():
-        columns["digest"].append(name)
-        for column, numbers in {**vars(result.proof), "hidden": result.hidden}.items():
-            columns[column].append(pl.Series(numbers, dtype=pl.Int64))
-    write_table(pl.DataFrame(columns, schema=KEPT), folder / FILE)
+    """Keep what this run made and verified. Restricted: it tells hidden counts as the certificates do."""
+
+    def row(name: str, result: Result) -> pl.DataFrame:
+        lists = {**vars(result.proof), "hidden": result.hidden}
+        columns = (pl.Series(column, each).cast(KEPT[column].inner).implode() for column, each in lists.items())
+        return pl.DataFrame([pl.Series("digest", [name]), *columns])
+
+    write_parts((row(name, result) for name, result in memory.now.items()), folder / FILE)
+    write_table(pl.DataFrame({"seal": sorted(memory.seals.now)}, schema={"seal": pl.String}), folder / SEALS)
 
 
 def known(memory: Memory, name: str, problem: Problem) -> Result | None:
     """The kept result of a block with this digest, or None. Raises P20wError where it names cells that are not there.
 
-    Whether its moves hold is for the verification to say.
+    Whether its moves hold is for the verification to say, which knows again what it verified.
     """
     result = memory.before.get(name)
     if result is None:

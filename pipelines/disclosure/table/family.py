@@ -10,6 +10,8 @@ relation of it (a code is the sum of other codes), crossed with every combinatio
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
@@ -18,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import yaml
+from pyarrow import parquet
 from scipy import sparse
 
 from pipelines.errors import MissingFileError, P20wError
@@ -320,6 +323,24 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
             frame.write_csv(temporary)
         else:
             frame.write_parquet(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise P20wError(f"{path} could not be written: {error.strerror or 'the system refused'}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_parts(frames: Iterable[pl.DataFrame], path: Path) -> None:
+    """Write frames with the same columns, one at least, below each other as one Parquet file, whole or not at all."""
+    temporary = path.with_name("." + path.name + ".tmp")
+    try:
+        with ExitStack() as opened:
+            writer = None
+            for frame in frames:
+                rows = frame.to_arrow()
+                if writer is None:
+                    writer = opened.enter_context(parquet.ParquetWriter(temporary, rows.schema, compression="zstd"))
+                writer.write_table(rows)
         temporary.replace(path)
     except OSError as error:
         raise P20wError(f"{path} could not be written: {error.strerror or 'the system refused'}.") from None

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from pipelines.disclosure.table.family import (
     check_suffix,
     read_counts,
     read_family,
+    write_parts,
     write_table,
 )
 from pipelines.disclosure.table.problem import Certificates, Problem, pose
@@ -38,7 +39,7 @@ from pipelines.errors import MissingFileError, P20wError
 SMALL = 3_000  # cells that may be hidden, up to which every move is a program over the whole table,
 MEDIUM = 12_000  # and up to which it is one over a part of it: about a minute
 KEY_BYTES = 32
-MOVES_AT_ONCE = 40_000  # moves in one frame of evidence
+MOVES_AT_ONCE = 20_000  # moves in one frame of evidence
 EVIDENCE_COLUMNS = ("certificate", "change")
 
 
@@ -112,14 +113,15 @@ def protect_file(
     primaries, decoys = int((problem.primary & ~problem.decoy).sum()), int(problem.decoy.sum())
     del problem  # as large as all that verification needs
     frame = protected_frame(exact, hidden)
-    wrong = verify(exact, frame, *evidence_parts(exact, proof))
+    ends, seals = ((), None) if memory is None else (memory.ends, memory.seals)
+    wrong = verify(exact, frame, *evidence_parts(exact, proof, ends), seals)
     if wrong:
         raise P20wError(
             f"The protection of {table.name} did not pass its own verification, so nothing was written. Report this "
             "with the family file: " + " ".join(wrong)
         )
     if evidence is not None:
-        _write_evidence(evidence, *evidence_frames(exact, proof), lost)
+        _write_evidence(evidence, *evidence_parts(exact, proof), lost)
         if memory is not None:
             write_memory(memory, evidence)
     write_table(frame, out)
@@ -129,14 +131,14 @@ def protect_file(
         decoys=decoys,
         partners=int(hidden.sum()) - primaries - decoys,
         certified=len(proof.certified),
-        moves=len(np.unique(proof.move)),
+        moves=int(np.count_nonzero(np.diff(proof.move, prepend=-1))),
         key_was_drawn=key_file is None,
         blocks=0 if memory is None else len(memory.now),
         reused=0 if memory is None else memory.reused,
     )
 
 
-def _write_evidence(folder: Path, moves: pl.DataFrame, certified: pl.DataFrame, report: dict) -> None:
+def _write_evidence(folder: Path, moves: Iterator[pl.DataFrame], certified: pl.DataFrame, report: dict) -> None:
     """certificates.parquet, certified.parquet and report.json, each whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +149,7 @@ def _write_evidence(folder: Path, moves: pl.DataFrame, certified: pl.DataFrame, 
         raise P20wError(
             f"--evidence {folder} could not be written: {error.strerror or 'the system refused'}."
         ) from None
-    write_table(moves, folder / "certificates.parquet")
+    write_parts(moves, folder / "certificates.parquet")
     write_table(certified, folder / "certified.parquet")
 
 
@@ -225,12 +227,17 @@ def evidence_frames(table: Table, proof: Certificates) -> tuple[pl.DataFrame, pl
     return _moves(table, proof, slice(None)), _certified(table, proof)
 
 
-def evidence_parts(table: Table, proof: Certificates) -> tuple[Iterator[pl.DataFrame], pl.DataFrame]:
-    """The same, the moves in several frames one after the other: those of a large table need much room."""
-    last = int(proof.move.max(initial=-1))
-    ends = np.searchsorted(proof.move, np.arange(0, last + 1 + MOVES_AT_ONCE, MOVES_AT_ONCE))
-    parts = (_moves(table, proof, slice(a, b)) for a, b in pairwise(ends.tolist()))
-    return parts, _certified(table, proof)
+def evidence_parts(
+    table: Table, proof: Certificates, ends: Sequence[int] = ()
+) -> tuple[Iterator[pl.DataFrame], pl.DataFrame]:
+    """The same, the moves in one or several frames after each other: those of a large table need much room.
+
+    ends: numbers of moves before which a frame ends in any case.
+    """
+    count = int(proof.move.max(initial=-1)) + 1
+    firsts = [first for a, b in pairwise(sorted({0, count, *ends})) for first in range(a, b, MOVES_AT_ONCE)] or [0]
+    rows = np.searchsorted(proof.move, np.array([*firsts, max(count, 1)]))
+    return (_moves(table, proof, slice(a, b)) for a, b in pairwise(rows.tolist())), _certified(table, proof)
 
 
 def _certified(table: Table, proof: Certificates) -> pl.DataFrame:
@@ -258,28 +265,31 @@ def _coded(table: Table, cells: np.ndarray, parents: bool = False) -> pl.DataFra
 
 def loss(problem: Problem, hidden: np.ndarray, proof: Certificates) -> dict:
     """What protection costs, by level: cells with a count, primaries, decoys, partners, people in hidden cells."""
-    table = problem.table
-    levels = {}
+    table, shape = problem.table, problem.shape
+    names, which = [], np.zeros((1,) * len(shape), dtype=np.int32)
     for axis, dimension in enumerate(table.dimensions):
-        numbers = {name: i for i, name in enumerate(dict.fromkeys(dimension.level))}
-        which = np.array([numbers[name] for name in dimension.level], dtype=np.int32)
-        shape = [-1 if k == axis else 1 for k in range(table.value.ndim)]
-        levels[dimension.column] = pl.Series(list(numbers)).gather(
-            np.broadcast_to(which.reshape(shape), table.value.shape).ravel()
-        )
-    partner = hidden & ~problem.primary
-    rows = (
-        pl.DataFrame(levels)
-        .with_columns(
-            cells=pl.Series(problem.value > 0),
-            primaries=pl.Series(problem.primary & ~problem.decoy),
-            decoys=pl.Series(problem.decoy),
-            partners=pl.Series(partner),
-            people_hidden=pl.Series(np.where(hidden, problem.value, 0)),
-        )
-        .group_by(list(levels), maintain_order=True)
-        .agg(pl.col("cells", "primaries", "decoys", "partners", "people_hidden").sum())
+        levels = list(dict.fromkeys(dimension.level))
+        number = np.array([levels.index(name) for name in dimension.level], dtype=np.int32)
+        which = which * len(levels) + number.reshape([-1 if k == axis else 1 for k in range(len(shape))])
+        names.append(levels)
+    which, count = which.ravel(), int(np.prod([len(levels) for levels in names]))
+
+    def by_level(cells: np.ndarray, number: np.ndarray | None = None) -> list[int]:
+        found = np.zeros(count, dtype=np.int64)
+        np.add.at(found, which[cells], 1 if number is None else number[cells])
+        return found.tolist()
+
+    rows = pl.DataFrame(
+        {
+            "cells": by_level(problem.value > 0),
+            "primaries": by_level(problem.primary & ~problem.decoy),
+            "decoys": by_level(problem.decoy),
+            "partners": by_level(hidden & ~problem.primary),
+            "people_hidden": by_level(hidden, problem.value),
+        }
     )
+    columns = [each.column for each in table.dimensions]
+    rows = pl.DataFrame(list(product(*names)), schema=columns, orient="row").hstack(rows)
     return {
         "restricted": "This report and the certificates beside it tell hidden counts. They stay with the exact counts.",
         "minimum": problem.minimum,

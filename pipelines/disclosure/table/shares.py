@@ -58,6 +58,7 @@ def solve_shares(problem: Problem, memory: Memory | None = None) -> Certificates
         for codes in blocks:
             part, total = block_of(problem, codes)
             whole.add_block(part.cells, total, _block(part.problem, total, memory))
+            memory.ends.append(whole.made)
     while True:
         left = whole.left()
         if not len(left):

@@ -3,12 +3,21 @@
 What belongs here: every claim that protect makes, checked by DuckDB on the rows that it wrote or is about to write.
 What does not: any search. This module shares no code with the protection, only the reading of the family and table,
 so that an error there is not repeated here.
+
+Exact counts stay in memory: nothing is spilled to disk. So that a large table has room, rows are joined some places at
+a time, and what is no longer needed goes. A place is a cell of the table without its numerators and complements.
+
+That a move keeps every sum is true for ever, whatever the counts. So moves that were once verified get a seal, and
+where a later run finds the same moves among the same codes and sums, their sums are not added up again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -16,38 +25,59 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from pipelines.disclosure.table.family import COMPLEMENT, MEASURE, Table, read_counts, read_family
+from pipelines.disclosure.table.family import COMPLEMENT, Dimension, Family, Table, read_counts, read_family
+from pipelines.errors import P20wError
 
-MOVES_AT_ONCE = 100_000  # moves of one frame that are looked at together, to bound memory
+SETTINGS = {"threads": 1, "temp_directory": ""}  # no folder to spill to
+MOVES_AT_ONCE = 100_000  # moves of one frame that are looked at together, and
+ROWS_AT_ONCE = 300_000  # rows of other frames, or places, to bound memory
+REACH_ROWS = 2_000_000  # how far moves take cells, frame by frame, beyond which rows of one cell are made one
+LARGEST = {"INTEGER": 2**29, "BIGINT": 2**61}  # of each type, so that it holds sums of two and some more
+
+
+@dataclass
+class Seals:
+    """Seals of frames of moves that keep every sum. before: of earlier runs under this key; now: of this one."""
+
+    secret: bytes
+    before: frozenset[str] = frozenset()
+    now: set[str] = field(default_factory=set)
 
 
 def verify(
-    exact: Table, protected: pl.DataFrame, moves: pl.DataFrame | Iterable[pl.DataFrame], certified: pl.DataFrame
+    exact: Table,
+    protected: pl.DataFrame,
+    moves: pl.DataFrame | Iterable[pl.DataFrame],
+    certified: pl.DataFrame,
+    seals: Seals | None = None,
 ) -> list[str]:
     """What is wrong, as sentences; nothing when every claim holds.
 
     protected: the columns that protect writes. moves: certificate, the dimensions' columns, change; in one frame or in
-    several, a certificate in one of them. certified: the dimensions' columns, certificate. Counts stay out of the
-    sentences.
+    several, a certificate in one of them. certified: the dimensions' columns, certificate. seals: sums of frames sealed
+    before are not added up again, and this run's seals are entered. Counts stay out of the sentences.
     """
-    with duckdb.connect(config={"threads": 1, "memory_limit": "600MB"}) as con:
-        _load(con, exact, protected, certified)
-        found = _published(con, exact)
-        _join(con, exact)
-        found += _told_counts(con, exact)
-        wrong: Counter[str] = Counter()
-        for part in _parts(moves) if isinstance(moves, pl.DataFrame) else moves:
-            # Whatever part of a move stands in one frame must hold by itself: no claim rests on two of them.
-            _load_moves(con, exact, part)
-            for number, sentence in [*_moves(con, exact), *_sums(con, exact)]:
-                wrong[sentence] += number
-            _add_up(con, exact)
-        found += _told([(number, sentence) for sentence, number in wrong.items()])
-        found += _certified(con, exact)
-        found += _residuals(con, exact)
-        if exact.family.numerator:
-            found += _shares(con, exact)
-        return found
+    try:
+        with duckdb.connect(config=SETTINGS) as con:
+            return _found(con, exact, protected, moves, certified, seals)
+    except duckdb.OutOfMemoryException:
+        raise P20wError(
+            f"There is not enough memory to verify a table of {exact.value.size} numbers, so it is not verified. Exact "
+            "counts are never spilled to disk: run it again where more memory is free."
+        ) from None
+
+
+def _found(con, exact: Table, protected: pl.DataFrame, moves, certified: pl.DataFrame, seals) -> list[str]:
+    _load(con, exact, protected, certified)
+    found = _published(con, exact)
+    con.execute("DROP TABLE published")
+    wrong: Counter[str] = Counter()
+    for part in _parts(moves) if isinstance(moves, pl.DataFrame) else moves:
+        # Whatever part of a move stands in one frame must hold by itself: no claim rests on two of them.
+        for number, sentence in _moves(con, exact, part, seals):
+            wrong[sentence] += number
+    found += _told([(number, sentence) for sentence, number in wrong.items()])
+    return found + _numbers(con, exact) + _residuals(con, exact)
 
 
 def _parts(moves: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -73,17 +103,12 @@ def verify_files(table: Path, family: Path, protected: Path, evidence: Path) -> 
 
 
 def _load(con, exact: Table, protected: pl.DataFrame, certified: pl.DataFrame) -> None:
-    """Tables exact, published, band, certified with cells by number; relation_k with the relations of dimension k.
+    """Tables published and certified with their rows; relation_k with the relations of dimension k.
 
-    published.is_hidden is NULL where the status is neither shown nor hidden. band has the ends of the numbers that have
-    some: numerators as they were written, their complements as they follow.
+    published.is_hidden is NULL where the status is neither shown nor hidden. Still empty: hidden (the hidden cells with
+    their exact number and band), reach (how far moves take a cell) and reached (how far its certificate takes it up).
     """
-    shape = [len(each.codes) for each in exact.dimensions]
-    _create(
-        con, "exact", "cell::INTEGER AS cell, value", {"cell": np.arange(prod(shape)), "value": exact.value.ravel()}
-    )
     for k, dimension in enumerate(exact.dimensions):
-        _create(con, f"code_{k}", "code, id", {"code": dimension.codes, "id": np.arange(shape[k])})
         relation = np.repeat(np.arange(len(dimension.parent)), np.diff(dimension.start))
         rows = {
             "relation": np.concatenate([np.arange(len(dimension.parent)), relation]),
@@ -91,73 +116,66 @@ def _load(con, exact: Table, protected: pl.DataFrame, certified: pl.DataFrame) -
             "sign": np.concatenate([np.ones(len(dimension.parent)), -np.ones(len(relation))]).astype(np.int64),
         }
         _create(con, f"relation_{k}", "relation::INTEGER AS relation, id::INTEGER AS id, sign::TINYINT AS sign", rows)
-    count = exact.family.count
-    con.execute("CREATE TABLE published (cell INTEGER, is_hidden BOOLEAN, count BIGINT)")
-    con.execute("CREATE TABLE band (cell INTEGER, at_least BIGINT, at_most BIGINT)")
-    hidden = "CASE status WHEN 'hidden' THEN true WHEN 'shown' THEN false END"
-    for part in _long(exact, protected) if exact.family.numerator else (protected,):
-        _insert(con, exact, "published", part, f"{hidden}, count", status="status", count=count)
+    names = {name: column for name, _, _, column in _measures(exact.family)}
     if exact.family.numerator:
-        rows = protected.filter(pl.col("at_least").is_not_null() | pl.col("at_most").is_not_null())
-        rows = rows.with_columns(pl.lit(exact.family.numerator).alias(MEASURE))
-        _insert(con, exact, "band", rows, "at_least, at_most", at_least="at_least", at_most="at_most")
-        con.execute(
-            """INSERT INTO band SELECT band.cell + 1, value - at_most, value - at_least
-               FROM band JOIN exact ON exact.cell = band.cell - 1"""
-        )
+        names |= {"at_least": "at_least", "at_most": "at_most"}
+    largest = [exact.value.max(initial=0), *(protected[column].abs().max() or 0 for column in names.values())]
+    kind = "INTEGER" if max(largest) < LARGEST["INTEGER"] else "BIGINT"
+    columns = ", ".join(f"{name} {kind}" for name in names)
+    con.execute(f"CREATE TABLE published (place INTEGER, is_hidden BOOLEAN, {columns})")
+    hidden = "CASE status WHEN 'hidden' THEN true WHEN 'shown' THEN false END"
+    dimensions = exact.dimensions[:-1] if exact.family.numerator else exact.dimensions
+    _insert(con, dimensions, "published", protected, ", ".join([hidden, *names]), status="status", **names)
+    con.execute(f"CREATE TABLE hidden (cell INTEGER, value {kind}, at_least {kind}, at_most {kind})")
     con.execute("CREATE TABLE certified (cell INTEGER, move BIGINT)")
-    _insert(con, exact, "certified", certified, "move", move="certificate")
-    con.execute("CREATE TABLE reached (cell INTEGER)")
-    con.execute("CREATE TABLE reach (cell INTEGER, low BIGINT, high BIGINT)")
+    _insert(con, exact.dimensions, "certified", certified, "move", move="certificate")
+    con.execute(f"CREATE TABLE reached (cell INTEGER, rise {kind})")
+    con.execute(f"CREATE TABLE reach (cell INTEGER, low {kind}, high {kind})")
 
 
-def _create(con, name: str, columns: str, rows: dict) -> None:
+def _measures(family: Family) -> list[tuple[str, str, str, str]]:
+    """What is told of a place: SQL of the told number, of the exact one and of whether it is hidden; the file's column.
+
+    Of numerators and complements an empty number is a hidden one.
+    """
+    found = [("told_d", "d", "is_hidden", family.count)]
+    if family.numerator:
+        found.append(("told_x", "x", "told_x IS NULL", family.numerator))
+        found.append(("told_c", "c", "told_c IS NULL", COMPLEMENT))
+    return found
+
+
+def _create(con, name: str, columns: str, rows: dict, kind: str = "TABLE") -> None:
     con.register("given", pl.DataFrame(rows).to_arrow())
-    con.execute(f"CREATE TABLE {name} AS SELECT {columns} FROM given")
+    con.execute(f"CREATE OR REPLACE {kind} {name} AS SELECT {columns} FROM given")
     con.unregister("given")
 
 
-def _insert(con, exact: Table, table: str, frame: pl.DataFrame, columns: str, **names: str) -> None:
+def _insert(con, dimensions: list[Dimension], table: str, frame: pl.DataFrame, columns: str, **names: str) -> None:
     """Rows of a frame into a table: the cell that the dimensions' columns name, NULL for none, then `columns`."""
-    dimensions = range(len(exact.dimensions))
-    step = [prod(exact.value.shape[k + 1 :]) for k in dimensions]
-    number = " + ".join(f"code_{k}.id * {step[k]}" for k in dimensions)
-    joined = " ".join(f"LEFT JOIN code_{k} ON code_{k}.code = given.code_{k}" for k in dimensions)
-    codes = [pl.col(dimension.column).alias(f"code_{k}") for k, dimension in enumerate(exact.dimensions)]
-    given = frame.select(*codes, *(pl.col(name).alias(alias) for alias, name in names.items()))
-    con.register("given", given.to_arrow())
-    con.execute(f"INSERT INTO {table} SELECT {number}, {columns} FROM given {joined}")
-    con.unregister("given")
+    sizes = [len(each.codes) for each in dimensions]
+    number = " + ".join(f"code_{k}::BIGINT * {prod(sizes[k + 1 :])}" for k in range(len(sizes)))
+    for some in frame.iter_slices(ROWS_AT_ONCE):
+        given = some.select(*_ids(dimensions), *(pl.col(name).alias(alias) for alias, name in names.items()))
+        con.register("given", given.to_arrow())
+        con.execute(f"INSERT INTO {table} SELECT {number}, {columns} FROM given")
+        con.unregister("given")
 
 
-def _long(exact: Table, protected: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Rows of counts, of numerators, of complements; the last two are hidden where they are empty."""
-    family = exact.family
-    codes = [each.column for each in exact.dimensions[:-1]]
-    for measure in (family.count, family.numerator, COMPLEMENT):
-        shown = pl.col(measure).is_not_null()
-        status = (
-            pl.col("status")
-            if measure == family.count
-            else pl.when(shown).then(pl.lit("shown")).otherwise(pl.lit("hidden"))
-        )
-        yield protected.select(
-            *codes,
-            pl.lit(measure).alias(MEASURE),
-            status.cast(pl.String).alias("status"),
-            pl.col(measure).alias(family.count),
-        )
-
-
-def _load_moves(con, exact: Table, moves: pl.DataFrame) -> None:
-    """Table move: cell, move and amount, with what is known of the cell."""
-    con.execute("CREATE OR REPLACE TEMP TABLE row_ (cell INTEGER, move BIGINT, amount BIGINT)")
-    _insert(con, exact, "row_", moves, "move, amount", move="certificate", amount="change")
-    con.execute("CREATE OR REPLACE TEMP TABLE move AS FROM row_ LEFT JOIN known USING (cell)")
+def _ids(dimensions: list[Dimension]) -> list[pl.Expr]:
+    """code_k: the place of each row's code, which is a text, among those of dimension k; null where it is none."""
+    return [
+        pl.col(each.column).cast(pl.Enum(each.codes), strict=False).to_physical().alias(f"code_{k}")
+        for k, each in enumerate(dimensions)
+    ]
 
 
 def _count(con, sql: str) -> int:
     return con.execute(f"SELECT count(*) FROM ({sql})").fetchone()[0]
+
+
+def _type(con, table: str, column: str) -> str:
+    return con.execute(f"SELECT column_type FROM (DESCRIBE {table}) WHERE column_name = '{column}'").fetchone()[0]
 
 
 def _told(checks: list[tuple[int, str]]) -> list[str]:
@@ -165,123 +183,151 @@ def _told(checks: list[tuple[int, str]]) -> list[str]:
 
 
 def _published(con, exact: Table) -> list[str]:
-    """Whether every cell has its row, and the shown ones the exact count."""
-    cells = exact.value.size
-    return _told(
-        [
-            (
-                abs(_count(con, "SELECT DISTINCT cell FROM published WHERE cell IS NOT NULL") - cells),
-                "cells are absent.",
-            ),
-            (abs(_count(con, "FROM published") - cells), "rows are too many or too few."),
-            (_count(con, "FROM published WHERE is_hidden IS NULL"), "cells are neither shown nor hidden."),
-            (
-                _count(
-                    con, "FROM published JOIN exact USING (cell) WHERE NOT is_hidden AND count IS DISTINCT FROM value"
-                ),
-                "shown counts differ from the exact ones.",
-            ),
-            (_count(con, "FROM published WHERE is_hidden AND count IS NOT NULL"), "hidden cells carry a count."),
+    """Whether every place has its row, and what it says may be said. Fills the table hidden."""
+    measures = _measures(exact.family)
+    numbers = exact.value.reshape(-1, len(measures))
+    checks = [(abs(_count(con, "FROM published") - len(numbers)), "rows are too many or too few.")]
+    for first in range(0, len(numbers), ROWS_AT_ONCE):
+        some = numbers[first : first + ROWS_AT_ONCE]
+        place = np.arange(first, first + len(some))
+        rows = {"place": place, **{each: some[:, k] for k, (_, each, _, _) in enumerate(measures)}}
+        _create(con, "counted", "* REPLACE (place::INTEGER AS place)", rows, "TEMP TABLE")
+        con.execute(
+            f"""CREATE OR REPLACE TEMP TABLE here AS
+                SELECT counted.*, published.* EXCLUDE (place), published.place IS NOT NULL AS is_there
+                FROM counted LEFT JOIN published
+                ON published.place = counted.place AND published.place BETWEEN {first} AND {first + len(some) - 1}"""
+        )
+        checks += [
+            (len(some) - _count(con, "SELECT DISTINCT place FROM here WHERE is_there"), "cells are absent."),
+            (_count(con, "FROM here WHERE is_there AND is_hidden IS NULL"), "cells are neither shown nor hidden."),
         ]
-    )
+        for told, value, hidden, _ in measures:
+            checks += _told_numbers(con, exact.family, told, value, hidden)
+        if exact.family.numerator:
+            checks += _shares(con, exact.family)
+        ends = ("NULL, NULL", "at_least, at_most", "d - at_most, d - at_least")
+        for k, (_, value, hidden, _) in enumerate(measures):
+            con.execute(
+                f"""INSERT INTO hidden SELECT place * {len(measures)} + {k}, {value}, {ends[k]}
+                    FROM here WHERE is_there AND {hidden}"""
+            )
+    con.execute("DROP TABLE here")
+    con.execute("DROP TABLE counted")
+    found: Counter[str] = Counter()
+    for number, sentence in checks:
+        found[sentence] += number
+    return _told([(number, sentence) for sentence, number in found.items()])
 
 
-def _join(con, exact: Table) -> None:
-    """Table known: every cell with all that is known of it. exact, published and band go."""
-    con.execute(
-        """CREATE TABLE known AS SELECT cell, value, is_hidden, at_least, at_most
-           FROM exact LEFT JOIN published USING (cell) LEFT JOIN band USING (cell)"""
-    )
-    for table in ("exact", "published", "band"):
-        con.execute(f"DROP TABLE {table}")
-
-
-def _told_counts(con, exact: Table) -> list[str]:
-    """Whether what is shown may be shown, and what is hidden may be hidden."""
-    n = exact.family.minimum
-    checks = [
+def _told_numbers(con, family: Family, told: str, value: str, hidden: str) -> list[tuple[int, str]]:
+    """Whether what is shown is the exact number and may be shown, and what is hidden may be hidden."""
+    n = family.minimum
+    return [
         (
-            _count(con, f"FROM known WHERE NOT is_hidden AND value BETWEEN 1 AND {n - 1}"),
+            _count(con, f"FROM here WHERE is_there AND NOT ({hidden}) AND {told} IS DISTINCT FROM {value}"),
+            "shown counts differ from the exact ones.",
+        ),
+        (_count(con, f"FROM here WHERE ({hidden}) AND {told} IS NOT NULL"), "hidden cells carry a count."),
+        (
+            _count(con, f"FROM here WHERE is_there AND NOT ({hidden}) AND {value} BETWEEN 1 AND {n - 1}"),
             f"counts of 1 to {n - 1} are shown.",
         ),
+        (
+            _count(con, f"FROM here WHERE ({hidden}) AND {value} = 0") if family.zeros_shown and value == "d" else 0,
+            "zeros are hidden although zeros are declared as shown.",
+        ),
     ]
-    if exact.family.zeros_shown:
-        checks.append(
-            (
-                _count(con, f"FROM known WHERE is_hidden AND value = 0 AND {_is_count(exact)}"),
-                "zeros are hidden although zeros are declared as shown.",
-            )
-        )
-    return _told(checks)
 
 
-def _is_count(exact: Table) -> str:
-    """SQL that tells counts from numerators and complements."""
-    return "cell % 3 = 0" if exact.family.numerator else "true"
-
-
-def _shares(con, exact: Table) -> list[str]:
-    """Numerators and complements: which must be hidden, which bands must be told, and that moves stay inside them.
-
-    Three rows stand together: cell is the count, cell + 1 its numerator, cell + 2 the complement.
-    """
-    n = exact.family.minimum
-    con.execute("CREATE TEMP TABLE ends (first BIGINT, part BIGINT, whole BIGINT)")
-    for band in exact.family.bands:
-        con.execute("INSERT INTO ends VALUES (?, ?, ?)", [band.first, band.ends.numerator, band.ends.denominator])
-    con.execute(
-        """CREATE TEMP TABLE share AS
-           SELECT d.value AS d, x.value AS x, d.value * part // whole AS a, d.is_hidden AS hidden_d,
-                  x.is_hidden AS hidden_x, c.is_hidden AS hidden_c, x.at_least, x.at_most
-           FROM known d JOIN known x ON x.cell = d.cell + 1 JOIN known c ON c.cell = d.cell + 2
-           ASOF LEFT JOIN ends ON d.value >= ends.first
-           WHERE d.cell % 3 = 0"""
-    )
-    return _told(
-        [
-            (
-                _count(
-                    con,
-                    f"""FROM share WHERE d > 0 AND (NOT hidden_x OR NOT hidden_c)
-                        AND (x < {n} OR d - x < {n} OR x <= a OR d - x <= a)""",
-                ),
-                f"numerators or complements are shown although one is under {n} or the share has a band.",
-            ),
-            (
-                _count(
-                    con,
-                    """FROM share WHERE CASE WHEN hidden_d OR NOT hidden_x OR a IS NULL
-                             THEN at_least IS NOT NULL OR at_most IS NOT NULL
-                             WHEN x <= a THEN (at_least, at_most) IS DISTINCT FROM (0, a)
-                             WHEN d - x <= a THEN (at_least, at_most) IS DISTINCT FROM (d - a, d)
-                             ELSE (at_least, at_most) IS DISTINCT FROM (a + 1, d - a - 1) END""",
-                ),
-                "bands are not those that the family declares.",
-            ),
-        ]
-    )
-
-
-def _moves(con, exact: Table) -> list[tuple[int, str]]:
-    # One of its own people may be the reader of a count.
-    least = f"CASE WHEN {_is_count(exact)} AND value > 0 THEN 1 ELSE 0 END"
+def _shares(con, family: Family) -> list[tuple[int, str]]:
+    """Numerators and complements: which must be hidden, and which bands must be told."""
+    n, cases = family.minimum, ["WHEN false THEN NULL"]
+    for band in reversed(family.bands):
+        cases.append(f"WHEN d >= {band.first} THEN d * {band.ends.numerator} // {band.ends.denominator}")
+    share = f"(SELECT *, CASE {' '.join(cases)} END AS a FROM here WHERE is_there)"
     return [
-        (_count(con, "FROM move WHERE cell IS NULL OR amount IS NULL"), "rows of moves name no cell."),
         (
-            _count(con, "SELECT move, cell FROM move GROUP BY ALL HAVING count(*) > 1"),
-            "cells stand twice in a move.",
+            _count(
+                con,
+                f"""FROM {share} WHERE d > 0 AND (told_x IS NOT NULL OR told_c IS NOT NULL)
+                    AND (x < {n} OR d - x < {n} OR x <= a OR d - x <= a)""",
+            ),
+            f"numerators or complements are shown although one is under {n} or the share has a band.",
         ),
-        (_count(con, "FROM move WHERE is_hidden IS DISTINCT FROM true"), "cells of moves are not hidden."),
-        (_count(con, f"FROM move WHERE value + amount < {least}"), "cells would have nobody left in a move."),
         (
-            _count(con, "FROM move WHERE value + amount < at_least OR value + amount > at_most"),
-            "cells would leave their band in a move.",
+            _count(
+                con,
+                f"""FROM {share} WHERE CASE WHEN is_hidden OR told_x IS NOT NULL OR a IS NULL
+                         THEN at_least IS NOT NULL OR at_most IS NOT NULL
+                         WHEN x <= a THEN (at_least, at_most) IS DISTINCT FROM (0, a)
+                         WHEN d - x <= a THEN (at_least, at_most) IS DISTINCT FROM (d - a, d)
+                         ELSE (at_least, at_most) IS DISTINCT FROM (a + 1, d - a - 1) END""",
+            ),
+            "bands are not those that the family declares.",
         ),
     ]
 
 
-def _sums(con, exact: Table) -> list[tuple[int, str]]:
-    """Every move keeps every sum: along each dimension, parent minus members change by 0 at each place."""
+def _moves(con, exact: Table, moves: pl.DataFrame, seals: Seals | None) -> list[tuple[int, str]]:
+    """Whether every move of a frame keeps every sum. What they do to each cell is added to reached and reach."""
+    name = None if seals is None else _seal(seals.secret, exact, moves)
+    con.execute("CREATE OR REPLACE TEMP TABLE move (cell INTEGER, move BIGINT, amount BIGINT)")
+    _insert(con, exact.dimensions, "move", moves, "move, amount", move="certificate", amount="change")
+    found = []
+    if name is None or name not in seals.before:
+        found = [
+            (_count(con, "FROM move WHERE cell IS NULL OR amount IS NULL"), "rows of moves name no cell."),
+            (
+                _count(con, "SELECT move, cell FROM move GROUP BY ALL HAVING count(*) > 1"),
+                "cells stand twice in a move.",
+            ),
+            (_broken(con, exact), "sums are not kept by a move."),
+        ]
+    if name is not None and not any(number for number, _ in found):
+        seals.now.add(name)
+    largest = LARGEST[_type(con, "reach", "low")]  # beyond it, an amount is too much for any number of the table
+    amount = f"least(greatest(amount, {-largest}), {largest})"
+    con.execute(f"INSERT INTO reach SELECT cell, min({amount}), max({amount}) FROM move GROUP BY cell")
+    con.execute(f"INSERT INTO reached SELECT cell, {amount} FROM certified JOIN move USING (move, cell)")
+    con.execute("DROP TABLE move")
+    if _count(con, "FROM reach") > REACH_ROWS + exact.value.size // 2:
+        con.execute("CREATE TABLE less AS SELECT cell, min(low) AS low, max(high) AS high FROM reach GROUP BY cell")
+        con.execute("DROP TABLE reach")
+        con.execute("ALTER TABLE less RENAME TO reach")
+    return found
+
+
+def _seal(secret: bytes, exact: Table, moves: pl.DataFrame) -> str | None:
+    """What says of the moves of a frame, to whoever has the key, that they keep every sum; None where a row is wrong.
+
+    It follows from all that this follows from: the rows, the texts of their codes, and each sum that such a code is in,
+    with those of its codes that the rows have. It does not follow from any other code of the table, nor from counts.
+    """
+    rows = moves.select(*_ids(exact.dimensions), "certificate", pl.col("change").cast(pl.Int64))
+    if sum(rows.null_count().row(0)):
+        return None
+    made = hmac.new(hashlib.sha256(b"seal" + secret).digest(), digestmod=hashlib.sha256)
+    made.update(Path(__file__).read_bytes() + duckdb.__version__.encode())
+    for k, dimension in enumerate(exact.dimensions):
+        code = rows[f"code_{k}"].to_numpy()
+        used = np.zeros(len(dimension.codes), dtype=bool)
+        used[code] = True
+        made.update(repr((dimension.column, [dimension.codes[each] for each in np.flatnonzero(used)])).encode())
+        member = used[dimension.member]
+        relation = np.repeat(np.arange(len(dimension.parent)), np.diff(dimension.start))
+        for each in np.union1d(relation[member], np.flatnonzero(used[dimension.parent])).tolist():
+            inside = slice(dimension.start[each], dimension.start[each + 1])
+            texts = [dimension.codes[code] for code in dimension.member[inside][member[inside]]]
+            made.update(repr((dimension.codes[dimension.parent[each]], texts)).encode())
+        made.update((np.cumsum(used, dtype=np.int32) - 1)[code])
+    made.update((rows["certificate"] - rows["certificate"].min()).cast(pl.Int64).to_numpy())
+    made.update(rows["change"].to_numpy())
+    return made.hexdigest()
+
+
+def _broken(con, exact: Table) -> int:
+    """Sums that moves do not keep: along each dimension, parent minus members must change by 0 at each place."""
     shape = exact.value.shape
     broken = 0
     for k in range(len(shape)):
@@ -292,43 +338,31 @@ def _sums(con, exact: Table) -> list[tuple[int, str]]:
                 FROM move JOIN relation_{k} ON relation_{k}.id = cell // {step} % {shape[k]}
                 GROUP BY ALL HAVING sum(amount * sign) <> 0""",
         )
-    return [(broken, "sums are not kept by a move.")]
+    return broken
 
 
-def _add_up(con, exact: Table) -> None:
-    """What the moves at hand prove: cells that their certificate takes far enough, and how far all are taken."""
-    n, width = exact.family.minimum, exact.family.interval
-    con.execute(
-        f"""INSERT INTO reached SELECT cell FROM certified JOIN move USING (move, cell)
-            WHERE value + amount >= {n} AND amount >= {width}"""
-    )
-    con.execute("INSERT INTO reach SELECT cell, min(amount), max(amount) FROM move GROUP BY cell")
-
-
-def _certified(con, exact: Table) -> list[str]:
-    n, width = exact.family.minimum, exact.family.interval
-    return _told(
-        [
-            (
-                _count(
-                    con,
-                    f"FROM known ANTI JOIN reached USING (cell) WHERE is_hidden AND value < {n} AND {_is_count(exact)}",
-                ),
-                f"hidden cells below {n} have no move that takes them to {n} or more and {width} or more away.",
-            ),
-            (
-                _count(
-                    con,
-                    f"""SELECT cell FROM known
-                        LEFT JOIN (SELECT cell, greatest(max(high), 0) - least(min(low), 0) AS reach
-                                   FROM reach GROUP BY cell) USING (cell)
-                        WHERE is_hidden AND NOT (value < {n} AND {_is_count(exact)})
-                        AND coalesce(reach, 0) < {width}""",
-                ),
-                f"other hidden cells are not shown by any move to be uncertain by {width} or more.",
-            ),
-        ]
-    )
+def _numbers(con, exact: Table) -> list[str]:
+    """Whether all that moves change is hidden and stays possible, and all that is hidden is moved far enough."""
+    family = exact.family
+    n, width = family.minimum, family.interval
+    is_count = "cell % 3 = 0" if family.numerator else "true"
+    claims = {
+        "cells of moves are not hidden.": "value IS NULL",
+        # One of its own people may be the reader of a count.
+        "cells would have nobody left in a move.": f"value + low < if({is_count} AND value > 0, 1, 0)",
+        "cells would leave their band in a move.": "value + low < at_least OR value + high > at_most",
+        f"hidden cells below {n} have no move that takes them to {n} or more and {width} or more away.": f"""
+            value < {n} AND {is_count} AND coalesce(rise, 0) < greatest({n} - value, {width})""",
+        f"other hidden cells are not shown by any move to be uncertain by {width} or more.": f"""
+            NOT (value < {n} AND {is_count}) AND coalesce(greatest(high, 0) - least(low, 0), 0) < {width}""",
+    }
+    counts = ", ".join(f"count(*) FILTER ({claim})" for claim in claims.values())
+    found = con.execute(
+        f"""SELECT {counts} FROM hidden
+            FULL JOIN (SELECT cell, min(low) AS low, max(high) AS high FROM reach GROUP BY cell) USING (cell)
+            LEFT JOIN (SELECT cell, max(rise) AS rise FROM reached GROUP BY cell) USING (cell)"""
+    ).fetchone()
+    return _told(list(zip(found, claims, strict=True)))
 
 
 def _residuals(con, exact: Table) -> list[str]:
@@ -341,11 +375,10 @@ def _residuals(con, exact: Table) -> list[str]:
             con,
             f"""SELECT rest.place FROM (
                   SELECT relation, cell - relation_{k}.id * {step} AS place, sum(value) AS hidden
-                  FROM known JOIN relation_{k} ON relation_{k}.id = cell // {step} % {shape[k]}
-                  WHERE is_hidden AND sign < 0 GROUP BY ALL
+                  FROM hidden JOIN relation_{k} ON relation_{k}.id = cell // {step} % {shape[k]}
+                  WHERE sign < 0 GROUP BY ALL
                   HAVING sum(value) BETWEEN 1 AND {n - 1}) AS rest
                 JOIN relation_{k} ON relation_{k}.relation = rest.relation AND sign > 0
-                JOIN known ON known.cell = rest.place + relation_{k}.id * {step}
-                WHERE NOT is_hidden""",
+                ANTI JOIN hidden ON hidden.cell = rest.place + relation_{k}.id * {step}""",
         )
     return _told([(open_, f"sums leave 1 to {n - 1} for their hidden members.")])
