@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import duckdb
 
+STAGED = "vault.staging.stg_identity__record"
 # The link that holds now of the records in hand, with what it is judged by, as a temporary table; see `renew`.
 TONIGHT_LINK = "tonight_link"
 # The same records as they stood before, in the columns of vault.present_link.
@@ -18,11 +19,11 @@ BEFORE_LINK = "before_link"
 COLUMNS = "record_key, person_key, rule, valid_from_build, sector, is_bare, has_ssn, student_id_hash"
 
 
-def renew(con: duckdb.DuckDBPyConnection, records: str | None = None) -> None:
+def renew(con: duckdb.DuckDBPyConnection, records: str | None = None, staged: str = STAGED) -> None:
     """Bring the three tables in step with vault.person_link and the staged records, in the caller's transaction.
 
     records: a relation with the column record_key: all records that came or went or whose link changed, and all records
-    of every person who bears or bore one of them. None: all records.
+    of every person who bears or bore one of them. None: all records. staged: a table with the staged records of these.
 
     Leaves the temporary tables tonight_link (the rows of vault.present_link for `records`, with ssn_hash and
     birth_date) and before_link (the rows that it had for them; empty where all are made anew).
@@ -34,7 +35,7 @@ def renew(con: duckdb.DuckDBPyConnection, records: str | None = None) -> None:
         WITH link AS (SELECT * FROM vault.person_link {among}),
         record AS (
             SELECT record_key, sector, ssn, birth_date, student_id_state, is_bare
-            FROM vault.staging.stg_identity__record {among}
+            FROM {staged} {among}
         )
         SELECT record_key, link.person_key, link.rule, link.valid_from_build, record.sector, record.is_bare,
             record.ssn IS NOT NULL AS has_ssn,

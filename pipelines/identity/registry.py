@@ -230,9 +230,11 @@ def _export_sorted(
         gone_keys = con.execute(gone).fetchnumpy()[key]
         came = con.execute(f"{come} ORDER BY 1").pl()
         if len(gone_keys) or came.height:
-            stays = np.ones(frame.height, dtype=bool)
-            stays[np.searchsorted(frame[key].to_numpy(), gone_keys)] = False
-            frame = frame.filter(pl.Series(stays)).merge_sorted(came, key).rechunk()
+            keys = frame[key].to_numpy()
+            stays = np.delete(np.arange(len(keys)), np.searchsorted(keys, gone_keys))
+            place = np.searchsorted(keys[stays], came[key].to_numpy())
+            order = np.insert(stays, place, np.arange(len(keys), len(keys) + came.height))
+            frame = pl.concat([frame, came]).rechunk()[order]
             write_exchange(frame, path)
     con.execute("INSERT INTO vault.exported VALUES (?, ?)", [path.stem, _digest(path)])
     return frame

@@ -25,6 +25,7 @@ from pipelines.identity.ids import Fold, fold, hold
 from pipelines.identity.keys import export_organization_keys
 from pipelines.identity.partition import CONFLICT, FACTS, MEMBER, UNDETERMINED, Partition, partition
 from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
+from pipelines.identity.present import STAGED
 from pipelines.identity.score import load_model, score_left, weigh
 from pipelines.identity.steward.queue import refresh_queue
 from pipelines.identity.vault import open_vault
@@ -33,6 +34,13 @@ from pipelines.settings import Settings
 # After every tier of the policy: names of records that do not bear the SSN themselves.
 OTHER_NAME_TIER = 900
 TOUCHED = "vault.linkage.int_linkage__touched"
+# Share of the records below which those touched are few.
+FEW = 0.1
+# Columns of a staged record that solving, weighing and keeping read; a list of forms of the surname is dear to read.
+READ_OFTEN = (
+    "record_key", "sector", "local_id_issuer", "local_id", "student_id_state", "ssn", "given_name", "given_root",
+    "middle_name", "surname", "birth_date", "birth_month", "sex_code", "postal_code", "is_bare",
+)  # fmt: skip
 DERIVED = {"canonical": MEMBER, "conflict": CONFLICT, "undetermined": UNDETERMINED}
 
 
@@ -78,22 +86,29 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         basis = _basis(settings, policy, day)
         touched = TOUCHED if _solved(con) == basis else None
         exported = None if touched is None else registry.exported(con)
+        if touched is not None and _count(con, touched) < FEW * records:
+            # A second thread shortens what a night of few changes does by little and costs a tenth more CPU time.
+            con.execute("SET threads = 1")
         # Scores are not kept in the transaction of the partition: a night killed in between solves everything again.
         con.execute("DELETE FROM vault.solved")
         scored = score_left(con, settings, touched, day)
-        _choose_affected(con, policy, touched)
-        affected = con.execute(
-            f"SELECT record_key, sector, {', '.join(FACTS)}"
-            " FROM vault.staging.stg_identity__record SEMI JOIN affected USING (record_key)"
-        ).pl()
-        found = _solve(con, settings, policy, weights, day, affected)
+        _choose_affected(con, touched)
+        staged = STAGED
+        if touched is not None:  # few are read many times: once among all, then among themselves
+            staged = "temp.affected_staged"
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE affected_staged AS SELECT {', '.join(READ_OFTEN)} FROM {STAGED}"
+                " SEMI JOIN affected USING (record_key)"
+            )
+        affected = con.execute(f"SELECT record_key, sector, {', '.join(FACTS)} FROM {staged}").pl()
+        found = _solve(con, settings, policy, weights, day, affected, staged)
         members = found.members.join(affected.select("record_key", "sector"), on="record_key")
         history = registry.history_of(con, "affected")
         people = hold(members, history)
         folded = fold(
             people, history, registry.persons_of(con, history), lambda count: registry.unused_keys(con, count)
         )
-        _keep(con, build_id, basis, found, folded, everything=touched is None)
+        _keep(con, build_id, basis, found, folded, None if touched is None else staged)
         years = registry.touched_years(con, settings)
         queue = refresh_queue(con, settings, build_id)
         persons = registry.export(con, settings, exported, folded.minted)
@@ -116,6 +131,10 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         queued=queue.open_items,
         touched_years=tuple(years),
     )
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    return con.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 def _require_pairs(con: duckdb.DuckDBPyConnection) -> int:
@@ -152,7 +171,7 @@ def _solved(con: duckdb.DuckDBPyConnection) -> str | None:
     return found[0] if found else None
 
 
-def _choose_affected(con: duckdb.DuckDBPyConnection, policy: IdentityPolicy, touched: str | None) -> None:
+def _choose_affected(con: duckdb.DuckDBPyConnection, touched: str | None) -> None:
     """Make the temporary table `affected` (record_key): records of every block that a touched record is or was in, and
     of every block that an id of theirs, present or former, is in: who owns an id is asked of all who bear it.
 
@@ -170,11 +189,9 @@ def _choose_affected(con: duckdb.DuckDBPyConnection, policy: IdentityPolicy, tou
         " UNION SELECT record_key FROM temp.rescored"
         " UNION SELECT unnest([record_key_a, record_key_b]) FROM vault.verdict"
     )
-    ties = (
-        "SELECT record_key_a AS a, record_key_b AS b FROM vault.linkage.int_linkage__pair UNION ALL"
-        " SELECT record_key, anchor_record_key FROM vault.linkage.int_linkage__wage_refused UNION ALL"
-        f" SELECT record_key_a, record_key_b FROM vault.pair_score WHERE weight >= {policy.kept_edge_weight}"
-    )
+    # A block holds all whom the pairs, scores and refused wages of last night tie. Of tonight's, a new or other pair or
+    # score is one of two records that are touched or rescored. Only a refused wage may be new beside an old record.
+    refused = "vault.linkage.int_linkage__wage_refused"
     # Each round looks from those whom the round before reached.
     con.execute("CREATE OR REPLACE TEMP TABLE reached AS FROM affected")
     while con.execute("SELECT count(*) FROM reached").fetchone()[0]:
@@ -182,9 +199,9 @@ def _choose_affected(con: duckdb.DuckDBPyConnection, policy: IdentityPolicy, tou
             f"""
             CREATE OR REPLACE TEMP TABLE reached AS
             WITH near AS (
-                SELECT b AS record_key FROM ({ties}) WHERE a IN (SELECT record_key FROM reached)
+                SELECT record_key FROM {refused} WHERE anchor_record_key IN (SELECT record_key FROM reached)
                 UNION ALL
-                SELECT a FROM ({ties}) WHERE b IN (SELECT record_key FROM reached)
+                SELECT anchor_record_key FROM {refused} WHERE record_key IN (SELECT record_key FROM reached)
                 UNION ALL
                 SELECT record_key FROM vault.canonical
                 WHERE block IN (SELECT block FROM vault.canonical SEMI JOIN reached USING (record_key))
@@ -206,8 +223,9 @@ def _solve(
     weights: dict[int, float],
     day: date,
     records: pl.DataFrame,
+    staged: str,
 ) -> Partition:
-    """The partition of the affected records."""
+    """The partition of the affected records, which are among those of the table `staged`."""
     within = "record_key_a IN (SELECT record_key FROM affected)"
     pairs = con.execute(
         "SELECT record_key_a, record_key_b, CAST(tier AS BIGINT) AS tier, rule, joins, follower"
@@ -229,7 +247,7 @@ def _solve(
         scores=scores,
         verdicts=verdicts,
         refused=refused,
-        weigh=lambda wanted: weigh(con, settings, wanted, day),
+        weigh=lambda wanted: weigh(con, settings, wanted, day, staged),
         known_names=lambda groups: _other_names(con, groups, refused.filter(~pl.col("is_crowded"))),
     )
 
@@ -246,7 +264,7 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
             f"""
             -- Of a few records only: joined as it is, the table of all is read, names and all.
             WITH record AS (
-                SELECT * FROM vault.staging.stg_identity__record WHERE record_key IN (
+                SELECT * FROM {STAGED} WHERE record_key IN (
                     SELECT record_key FROM refusal UNION ALL
                     SELECT other.record_key FROM refusal
                     JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
@@ -276,9 +294,13 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
 
 
 def _keep(
-    con: duckdb.DuckDBPyConnection, build_id: str, basis: str, found: Partition, folded: Fold, everything: bool
+    con: duckdb.DuckDBPyConnection, build_id: str, basis: str, found: Partition, folded: Fold, staged: str | None
 ) -> None:
-    """Replace the affected part of the derived tables and append to the log, in one transaction."""
+    """Replace the affected part of the derived tables and append to the log, in one transaction.
+
+    staged: the staged records of the affected; None: all are.
+    """
+    everything = staged is None
     frames = {"canonical": found.members, "conflict": found.conflicts, "undetermined": found.undetermined}
     con.execute("BEGIN")
     try:
@@ -293,7 +315,7 @@ def _keep(
         # dbt's identity phase adds to it until we took it in.
         con.execute(f"DELETE FROM {TOUCHED}")
         registry.append(con, build_id, folded, found.members.select("record_key", "weight"))
-        present.renew(con, None if everything else "affected")
+        present.renew(con, None if everything else "affected", staged or STAGED)
         registry.restore(con, build_id)
         con.execute("DELETE FROM vault.exported")
         con.execute("COMMIT")

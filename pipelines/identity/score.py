@@ -39,8 +39,9 @@ from pipelines.identity.linker import standard
 from pipelines.identity.linker.candidate import Key, load_keys
 from pipelines.identity.linker.group import components
 from pipelines.identity.linker.model import Level, Model
-from pipelines.identity.partition import WEIGHED
+from pipelines.identity.partition import WEIGHED, positions
 from pipelines.identity.policy import load_policy
+from pipelines.identity.present import STAGED
 from pipelines.settings import Settings
 
 # Rows of the model file that are no comparison of two values.
@@ -49,15 +50,21 @@ TWIN = (("twin", "recurs"), ("twin", "once"))
 # How many records bear a name and birth date is kept beside the keys, under this number.
 NAME_AND_BIRTH = 0
 NAME = f"key_{NAME_AND_BIRTH}"
-# Columns of a record that comparisons read beside those that they are named after.
+# Columns of `record`, and of them those that comparisons read beside the ones that they are named after.
+RECORD = ("id", "source", *standard.STANDARD, "name_recurs")
 READ = {"id", "source", "name_recurs", "given", "given_root", "surname", "middle", "birth", "birth_year"}
+# What make_records reads of a staged record.
+STAGED_COLUMNS = (
+    "record_key", "sector", "local_id_issuer", "local_id", "student_id_state", "ssn", "given_name", "given_root",
+    "middle_name", "surname", "birth_date", "birth_month", "sex_code", "postal_code",
+)  # fmt: skip
 # In term_frequency: one record's share, for a value that nobody bore when the version was counted.
 ONE_RECORD = "record"
-STAGED = "vault.staging.stg_identity__record"
 # Those of them that can be compared.
 ABLE = f"(SELECT record_key FROM {STAGED} WHERE sector <> 'workforce' AND NOT is_bare)"
 LINKS = "vault.linkage.int_linkage__pair"
-RECORD_KEY_BITS = 63
+# As many as the column vault.scored.stands has bits.
+MOST_KEYS = 62
 _KEPT = "SELECT record_key_a, record_key_b, weight FROM vault.pair_score"
 # Standard columns that no collection of the five sectors brings to the vault.
 NOT_COLLECTED = ("street_number", "address", "city", "state", "birth_place", "occupation")
@@ -179,6 +186,8 @@ def _basis(settings: Settings, on: date | None) -> _Basis:
     model = load_model(folder / "link_model.csv", on)
     policy = load_policy(folder / "identity_parameter.csv", on)
     keys = load_keys(folder / "score_key.csv")
+    if len(keys) > MOST_KEYS:
+        raise P20wError(f"score_key.csv: {len(keys)} keys are stated and at most {MOST_KEYS} can be. Remove some.")
     # Values of keys are kept as DuckDB's hashes, and its next version may hash otherwise.
     stated = [repr(model), repr(keys), str(policy.score_kept_weight), duckdb.__version__]
     written = [Path(module.__file__).read_text(encoding="utf-8") for module in (comparing, standard)]
@@ -206,20 +215,25 @@ def score_left(
     everything = touched is None or _scored_with(con) != fingerprint
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
-        con, "changed", "closure", "chosen", "record", "scored_now", "scored_before", "held", "standing", "sized",
-        "crossed", "crossed_row", "further", "held_further", "member", "other_frequency", "met_pair", "candidate_now",
-        "candidate", "dropped", "pair_before",
+        con, "changed", "closure", "present", "chosen", "record", "row_now", "scored_now", "scored_before",
+        "closure_row", "held", "standing", "sized", "crossed", "crossed_row", "further", "held_further",
+        "member", "other_frequency", "met_pair", "candidate_now", "candidate", "dropped", "pair_before",
     ):  # fmt: skip
         if everything:
             con.execute(f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}")
             con.execute("TRUNCATE vault.pair_score")
             con.execute("DROP TABLE IF EXISTS vault.score_key")  # where vaults of earlier versions keep the keys
         _find_closure(con, touched, everything)
-        _make_now(con, basis.keys)
         if everything:
+            _make_now(con, basis.keys, None)
             # Made anew, because the keys of the policy are its columns.
             con.execute(f"CREATE OR REPLACE TABLE vault.scored AS {_told_recurring(f'SELECT {NAME} FROM scored_now')}")
         else:
+            con.execute(
+                "CREATE OR REPLACE TEMP TABLE scored_before AS FROM vault.scored"
+                " WHERE record_key IN (SELECT record_key FROM closure)"
+            )
+            _make_now(con, basis.keys, "scored_before")
             _find_held(con, basis.keys)
             _find_crossed(con, basis.keys)
             con.execute("DELETE FROM vault.scored WHERE record_key IN (SELECT record_key FROM closure)")
@@ -235,7 +249,8 @@ def score_left(
         else:
             _make_changed_candidates(con)
         pairs = con.execute("SELECT count(*) FROM candidate").fetchone()[0]
-        weighed = _weighed(con, model, basis.model.version, "FROM candidate", basis.kept_weight)
+        version, least = basis.model.version, basis.kept_weight
+        weighed = _weighed(con, model, version, "FROM candidate", least, scattered=not everything)
         if not everything:
             con.execute(
                 f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}"
@@ -320,25 +335,60 @@ def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everythin
     )
 
 
-def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
-    """scored_now: rows of vault.scored for the closure's current records, name_recurs still null."""
+def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key], known: str | None) -> None:
+    """scored_now: rows of vault.scored for the closure's current records, name_recurs still null.
+
+    known: a table with the rows that some of them had last night. A record never changes: but for its knot, so do they.
+    """
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT record_key FROM closure SEMI JOIN {ABLE} USING (record_key)"
+        f"CREATE OR REPLACE TEMP TABLE present AS SELECT record_key FROM closure SEMI JOIN {ABLE} USING (record_key)"
     )
+    con.register("knots", find_knots(con, "present").to_arrow())
+    new = f"ANTI JOIN {known} USING (record_key)" if known else ""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS FROM present {new}")
     make_records(con)
-    con.register("knots", find_knots(con).to_arrow())
     parts = {NAME_AND_BIRTH: ("given_root", "surname", "birth")}
     parts |= {number: key.parts for number, key in _numbered(keys).items()}
     texts = {number: " || '|' || ".join(names) for number, names in parts.items()}
+    as_before = (
+        f" UNION ALL SELECT {known}.* REPLACE (knots.knot AS knot, CAST(NULL AS BOOLEAN) AS name_recurs)"
+        f" FROM {known} JOIN knots USING (record_key)"
+    )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE scored_now AS SELECT record_key, knot, CAST("
+        "CREATE OR REPLACE TEMP TABLE row_now AS SELECT record_key, knot, CAST("
         + " + ".join(f"({name} IS NOT NULL)::INT" for name in standard.STANDARD)
-        + " AS UTINYINT) AS said, CAST(NULL AS BOOLEAN) AS name_recurs, "
+        + " AS UTINYINT) AS said, CAST(NULL AS BOOLEAN) AS name_recurs, CAST(0 AS BIGINT) AS stands, "
         + ", ".join(f"CASE WHEN {text} IS NOT NULL THEN hash({text}) END AS key_{n}" for n, text in texts.items())
         + " FROM record JOIN knots USING (record_key)"
+        + (as_before if known else "")
     )
     con.unregister("knots")
-    con.execute("DROP TABLE temp.record; DROP TABLE temp.chosen")
+    con.register("standing_now", _find_standing(con, list(_numbered(keys))))
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE scored_now AS SELECT row_now.* REPLACE (standing_now.stands AS stands)"
+        " FROM row_now JOIN standing_now USING (record_key)"
+    )
+    con.unregister("standing_now")
+    con.execute("DROP TABLE temp.row_now; DROP TABLE temp.record; DROP TABLE temp.chosen; DROP TABLE temp.present")
+
+
+def _find_standing(con: duckdb.DuckDBPyConnection, numbers: list[int]) -> dict[str, np.ndarray]:
+    """record_key and stands of row_now: the keys, as bits by their number, under whose value the record stands for its
+    knot: of those with one value that which says most, among equals the one with the smallest record key."""
+    found = con.execute("SELECT record_key, knot, said FROM row_now").fetchnumpy()
+    order = np.lexsort((found["record_key"], -found["said"].astype(np.int16), found["knot"]))
+    knot, stands = found["knot"][order], np.zeros(len(order), dtype=np.int64)
+    for number in numbers:
+        # One key at a time: those of a large state do not fit together.
+        row = con.execute(f"SELECT coalesce(key_{number}, 0) AS value, key_{number} IS NOT NULL AS has FROM row_now")
+        column = row.fetchnumpy()
+        value, has = column["value"][order], column["has"][order]
+        place = np.flatnonzero(has)
+        place = place[np.lexsort((value[place], knot[place]))]  # stable: of equals the best stays first
+        first = np.ones(len(place), dtype=bool)
+        first[1:] = (knot[place[1:]] != knot[place[:-1]]) | (value[place[1:]] != value[place[:-1]])
+        stands[place[first]] |= 1 << number
+    return {"record_key": found["record_key"][order], "stands": stands}
 
 
 def _told_recurring(names: str) -> str:
@@ -351,59 +401,64 @@ def _told_recurring(names: str) -> str:
     """
 
 
-def find_knots(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """record_key, knot (the smallest record key in it), of the records in `record`, by the tiers' links among them."""
-    ids = con.execute("SELECT record_key FROM record ORDER BY id").fetchnumpy()["record_key"]
+def find_knots(con: duckdb.DuckDBPyConnection, records: str) -> pl.DataFrame:
+    """record_key, knot (the smallest record key in it), of `records` (record_key), by the tiers' links among them."""
+    keys = con.execute(f"SELECT record_key FROM {records} ORDER BY record_key").fetchnumpy()["record_key"]
+    among = f"IN (SELECT record_key FROM {records})"
     links = con.execute(
-        f"SELECT x.id AS a, y.id AS b FROM {LINKS} AS pair JOIN record AS x ON x.record_key = pair.record_key_a"
-        " JOIN record AS y ON y.record_key = pair.record_key_b WHERE joins = 'link'"
+        f"SELECT record_key_a, record_key_b FROM {LINKS}"
+        f" WHERE joins = 'link' AND record_key_a {among} AND record_key_b {among}"
     ).fetchnumpy()
-    label = components(len(ids), *(np.asarray(links[name], dtype=np.int64) - 1 for name in ("a", "b")))
+    label = components(len(keys), *(positions(keys, links[f"record_key_{end}"]) for end in "ab"))
     _, first = np.unique(label, return_index=True)
-    return pl.DataFrame({"record_key": ids, "knot": ids[first[label]]})
+    return pl.DataFrame({"record_key": keys, "knot": keys[first[label]]})
 
 
 def _numbered(keys: list[Key]) -> dict[int, Key]:
     return dict(enumerate(keys, start=NAME_AND_BIRTH + 1))
 
 
-def _rows(table: str, numbers: Iterable[int]) -> str:
-    """SQL (key, value, record_key, knot, said): a row for each value of a key in a table like vault.scored."""
-    return " UNION ALL ".join(
-        f"SELECT {number}::UTINYINT AS key, key_{number} AS value, record_key, knot, said FROM {table}"
-        f" WHERE key_{number} IS NOT NULL"
-        for number in numbers
-    )
+def _stands(number: int, column: str = "stands") -> str:
+    """SQL: the record stands for its knot under its value of the key."""
+    return f"({column} & {1 << number}) > 0"
 
 
 def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
-    """scored_before: rows of vault.scored of the closure, of last night. held (key, value, record_key, knot, said), of
-    last night: all records outside the closure that share a value which a record of the closure had or has.
+    """closure_row (columns of vault.scored, stood, is_before, is_now): rows of the closure of last night and of
+    tonight; one for both where the knot is the same. stood: as stands, of last night. held (key, value, record_key,
+    knot, stands), of last night: all records outside the closure that share a value which a record of the closure had
+    or has.
 
     The closure holds whole knots, of last night and of tonight, so that no knot is in both.
     """
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE scored_before AS FROM vault.scored"
-        " WHERE record_key IN (SELECT record_key FROM closure)"
+        """
+        CREATE OR REPLACE TEMP TABLE closure_row AS
+        SELECT scored_now.*, scored_before.stands AS stood, true AS is_before, true AS is_now
+        FROM scored_now JOIN scored_before USING (record_key, knot)
+        UNION ALL SELECT * REPLACE (0 AS stands), stands, true, false
+        FROM scored_before ANTI JOIN scored_now USING (record_key, knot)
+        UNION ALL SELECT *, 0, false, true FROM scored_now ANTI JOIN scored_before USING (record_key, knot)
+        """
     )
-    watched = "SELECT key_{0} FROM scored_before UNION SELECT key_{0} FROM scored_now"
+    watched = "SELECT DISTINCT key_{0} FROM closure_row"
     _hold(con, "held", {number: watched.format(number) for number in (NAME_AND_BIRTH, *_numbered(keys))})
 
 
 def _hold(con: duckdb.DuckDBPyConnection, table: str, values: dict[int, str]) -> None:
-    """Make `table` (key, value, record_key, knot, said), of last night: the rows of all records outside the closure
+    """Make `table` (key, value, record_key, knot, stands), of last night: the rows of all records outside the closure
     that have one of the values which a query tells for each key.
 
     Key by key, because the values of one fit the processor's cache: all at once is several times dearer.
     """
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {table}"
-        " (key UTINYINT, value UBIGINT, record_key BIGINT, knot BIGINT, said UTINYINT)"
+        " (key UTINYINT, value UBIGINT, record_key BIGINT, knot BIGINT, stands BOOLEAN)"
     )
     for number, found in values.items():
-        row = _rows("vault.scored", [number])
         con.execute(
-            f"INSERT INTO {table} WITH sharing AS MATERIALIZED ({row} AND key_{number} IN ({found}))"
+            f"INSERT INTO {table} WITH sharing AS MATERIALIZED (SELECT {number}, key_{number}, record_key, knot,"
+            f" {_stands(number)} FROM vault.scored WHERE key_{number} IS NOT NULL AND key_{number} IN ({found}))"
             " FROM sharing ANTI JOIN closure USING (record_key)"
         )
 
@@ -422,8 +477,7 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         CREATE OR REPLACE TEMP TABLE other_frequency AS
         WITH row AS (
             SELECT value, record_key, true AS is_before, true AS is_now FROM held WHERE key = {NAME_AND_BIRTH}
-            UNION ALL SELECT {NAME}, record_key, true, false FROM scored_before WHERE {NAME} IS NOT NULL
-            UNION ALL SELECT {NAME}, record_key, false, true FROM scored_now WHERE {NAME} IS NOT NULL
+            UNION ALL SELECT {NAME}, record_key, is_before, is_now FROM closure_row WHERE {NAME} IS NOT NULL
         ),
         other AS (
             SELECT value FROM row GROUP BY value
@@ -433,10 +487,17 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         """
     )
     numbers = list(_numbered(keys))
+    of_closure = " UNION ALL ".join(
+        f"SELECT {number}, key_{number}, knot, record_key, {_stands(number, 'stood')}, {_stands(number)}"
+        f" FROM closure_row WHERE {_stands(number, '(stands | stood)')}"
+        for number in numbers
+    )
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE standing AS {_standing('FROM held', True, True)}"
-        f" UNION ALL {_standing(_rows('scored_before', numbers), True, False)}"
-        f" UNION ALL {_standing(_rows('scored_now', numbers), False, True)}"
+        f"""
+        CREATE OR REPLACE TEMP TABLE standing AS
+        SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held WHERE stands
+        UNION ALL {of_closure}
+        """
     )
     caps = ", ".join(f"({number}, {key.cap})" for number, key in _numbered(keys).items())
     con.execute(
@@ -456,11 +517,17 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         "CREATE OR REPLACE TEMP TABLE crossed_row AS FROM vault.scored"
         " WHERE record_key IN (SELECT record_key FROM crossed)"
     )
+    of_crossed = " UNION ALL ".join(
+        f"SELECT {number}::UTINYINT AS key, key_{number} AS value, record_key, knot FROM crossed_row"
+        f" WHERE key_{number} IS NOT NULL"
+        for number in numbers
+    )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE further AS
-        WITH known AS (SELECT key, value FROM held SEMI JOIN crossed USING (record_key))
-        SELECT key, value FROM ({_rows("crossed_row", numbers)}) ANTI JOIN known USING (key, value)
+        WITH known AS (SELECT key, value FROM held SEMI JOIN crossed USING (record_key)),
+        row AS ({of_crossed})
+        SELECT key, value FROM row ANTI JOIN known USING (key, value)
         GROUP BY key, value
         HAVING min(knot) <> max(knot) OR bool_or(record_key IN (SELECT record_key FROM other_frequency))
         """
@@ -469,7 +536,9 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE member AS
-        WITH further_member AS ({_standing("FROM held_further", True, True)}),
+        WITH further_member AS (
+            SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held_further WHERE stands
+        ),
         few AS (
             SELECT key, value FROM further_member JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
             GROUP BY key, value, cap HAVING count(*) <= cap
@@ -479,19 +548,6 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         UNION ALL FROM further_member SEMI JOIN few USING (key, value)
         """
     )
-
-
-def _standing(rows: str, is_before: bool, is_now: bool) -> str:
-    """SQL (key, value, knot, record_key, is_before, is_now) of the query `rows` (key, value, record_key, knot, said).
-
-    Of a knot the record that says most stands for a value, among equals the one with the smallest key.
-    """
-    return f"""
-        SELECT key, value, knot,
-            arg_min(record_key, ((255 - said)::HUGEINT << {RECORD_KEY_BITS}) + record_key) AS record_key,
-            {is_before} AS is_before, {is_now} AS is_now
-        FROM ({rows}) WHERE key <> {NAME_AND_BIRTH} GROUP BY key, value, knot
-    """
 
 
 def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
@@ -532,7 +588,9 @@ def _make_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         con.execute(
             f"""
             INSERT INTO candidate_now
-            WITH member AS ({_standing(_rows("vault.scored", [number]), True, True)}),
+            WITH member AS (
+                SELECT key_{number} AS value, knot, record_key FROM vault.scored WHERE {_stands(number)}
+            ),
             small AS (SELECT value FROM member GROUP BY value HAVING count(*) BETWEEN 2 AND {key.cap}),
             near AS (FROM member SEMI JOIN small USING (value))
             SELECT DISTINCT least(x.record_key, y.record_key), greatest(x.record_key, y.record_key)
@@ -544,17 +602,23 @@ def _make_candidates(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
 
 # --- weights of pairs -------------------------------------------------------------------------------------------------
 def weigh(
-    con: duckdb.DuckDBPyConnection, settings: Settings, pairs: pl.DataFrame, on: date | None = None
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    pairs: pl.DataFrame,
+    on: date | None = None,
+    staged: str = STAGED,
 ) -> pl.DataFrame:
     """Bits of any pairs (record_key_a, record_key_b) of current records, by the model in force.
 
-    said: how many values of the two could be compared. A pair with a record that cannot be compared is left out.
+    staged: where the staged records of the pairs are, as in make_records. said: how many values of the two could be
+    compared. A pair with a record that cannot be compared is left out.
     """
     basis = _basis(settings, on)
     model = basis.model.over(_count_frequencies(con, basis.model))
     con.register("pairs_asked", pairs.select("record_key_a", "record_key_b").to_arrow())
     try:
-        return _weighed(con, model, basis.model.version, "SELECT record_key_a, record_key_b FROM pairs_asked")
+        asked = "SELECT record_key_a, record_key_b FROM pairs_asked"
+        return _weighed(con, model, basis.model.version, asked, staged=staged)
     finally:
         con.unregister("pairs_asked")
 
@@ -610,15 +674,24 @@ def words(path: Path) -> dict[tuple[str, str], str]:
 
 
 def _weighed(
-    con: duckdb.DuckDBPyConnection, model: Model, version: str, pairs: str, least: float | None = None
+    con: duckdb.DuckDBPyConnection,
+    model: Model,
+    version: str,
+    pairs: str,
+    least: float | None = None,
+    staged: str = STAGED,
+    scattered: bool = True,
 ) -> pl.DataFrame:
-    """record_key_a, record_key_b, weight, said of a relation of pairs, sorted; those of at least `least` bits."""
+    """record_key_a, record_key_b, weight, said of a relation of pairs, sorted; those of at least `least` bits.
+
+    staged, scattered: as in make_records.
+    """
     said = " + ".join(
         f"CAST(NOT ({comparing.says_nothing(name, 'x.{}', 'y.{}')}) AS DOUBLE)" for name in model.comparisons
     )
     if con.execute(f"SELECT 1 FROM ({pairs}) LIMIT 1").fetchone() is None:  # a quiet night does not even start Splink
         return pl.DataFrame(schema=WEIGHED)
-    with _predicted(con, model, version, pairs, least) as found:
+    with _predicted(con, model, version, pairs, least, staged=staged, scattered=scattered) as found:
         return con.execute(
             "SELECT least(x.record_key, y.record_key) AS record_key_a, greatest(x.record_key, y.record_key) AS"
             f' record_key_b, CAST(match_weight AS DOUBLE) AS weight, {said} AS said FROM "{found}"'
@@ -634,6 +707,8 @@ def _predicted(
     pairs: str,
     least: float | None = None,
     explained: bool = False,
+    staged: str = STAGED,
+    scattered: bool = True,
 ) -> Iterator[str]:
     """Name of Splink's table of predictions for a relation of pairs; `record` is there beside it meanwhile.
 
@@ -649,7 +724,9 @@ def _predicted(
     )
     frequencies = [name for name, levels in model.comparisons.items() if any(level.by_frequency for level in levels)]
     with _scratch(con, "asked", "chosen", "record", "pair_to_score", *(f"frequency_{name}" for name in frequencies)):
-        make_records(con)
+        # Splink copies what it is given, so it gets what comparisons read.
+        columns = sorted(READ | set(model.comparisons))
+        make_records(con, staged, columns, scattered)
         con.execute(
             "CREATE OR REPLACE TEMP TABLE pair_to_score AS SELECT '0' AS match_key, least(x.id, y.id) AS join_key_l,"
             " greatest(x.id, y.id) AS join_key_r FROM asked JOIN record AS x ON x.record_key = asked.record_key_a"
@@ -668,9 +745,7 @@ def _predicted(
                 f" ON known.value = {name} CROSS JOIN one",
                 {"version": version},
             )
-        # Splink copies what it is given, so it gets what comparisons read.
-        columns = ", ".join(sorted(READ | set(model.comparisons)))
-        con.execute(f"CREATE OR REPLACE TEMP VIEW compared AS SELECT {columns} FROM record")
+        con.execute(f"CREATE OR REPLACE TEMP VIEW compared AS SELECT {', '.join(columns)} FROM record")
         con.execute("USE memory")
         try:
             api = DuckDBAPI(connection=con)
@@ -711,15 +786,30 @@ def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> 
     return float(max(records, 1))
 
 
-def make_records(con: duckdb.DuckDBPyConnection) -> None:
-    """record (id 1..n in the order of record_key, record_key, source, STANDARD columns, name_recurs): the current
-    records named in `chosen` that can be compared, in the linker's form."""
+def make_records(
+    con: duckdb.DuckDBPyConnection, staged: str = STAGED, columns: Iterable[str] = RECORD, scattered: bool = False
+) -> None:
+    """record (record_key and `columns`, of RECORD; id is 1..n in the order of record_key): the current records named in
+    `chosen` that can be compared, in the linker's form.
+
+    staged: a table with the columns of the staged records, those of `chosen` among them. scattered: the chosen are few
+    and stand anywhere in it: it is read once. Else they are found first and then read by row number, so that of a table
+    of which they are the last rows the rest is not read, and so that to number very many takes little memory.
+    """
+    columns = list(columns)
+    own = ", ".join(STAGED_COLUMNS) if scattered else "rowid AS place"
+    sounds = {"given_sound", "surname_sound", "sounds"} & set(columns)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE record AS
-        WITH mapped AS MATERIALIZED (
+        WITH numbered AS {"NOT " if scattered else ""}MATERIALIZED (
+            SELECT {own}, row_number() OVER (ORDER BY record_key) AS id FROM {staged}
+            WHERE record_key IN (SELECT record_key FROM chosen) AND sector <> 'workforce' AND NOT is_bare
+        ),
+        mapped AS {"" if sounds else "NOT "}MATERIALIZED (
             SELECT
                 record_key,
+                id,
                 concat_ws(' ', sector, local_id_issuer) AS source,
                 given_name AS given,
                 given_root,
@@ -733,29 +823,34 @@ def make_records(con: duckdb.DuckDBPyConnection) -> None:
                 left(md5(concat_ws(' ', sector, local_id_issuer)), 6) || local_id AS number,
                 postal_code AS postal,
                 {", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in NOT_COLLECTED)}
-            FROM {STAGED} SEMI JOIN chosen USING (record_key)
-            WHERE sector <> 'workforce' AND NOT is_bare
-        ),
-        numbered AS (SELECT record_key, row_number() OVER (ORDER BY record_key) AS id FROM mapped),
-        -- Worked out once for each different name.
-        sound_of AS MATERIALIZED (
-            SELECT name, {standard._sound("name")} AS sound
-            FROM (SELECT given AS name FROM mapped UNION SELECT surname FROM mapped) WHERE name IS NOT NULL
+            FROM {"numbered" if scattered else f"{staged} AS staged JOIN numbered ON numbered.place = staged.rowid"}
         ),
         recurring AS (SELECT record_key FROM vault.scored SEMI JOIN chosen USING (record_key) WHERE name_recurs)
-        SELECT
-            numbered.id,
-            mapped.*,
-            least(given, surname) || ' ' || greatest(given, surname) AS names,
-            first.sound AS given_sound,
-            last.sound AS surname_sound,
-            least(first.sound, last.sound) || ' ' || greatest(first.sound, last.sound) AS sounds,
-            left(birth, 4) AS birth_year,
-            recurring.record_key IS NOT NULL AS name_recurs
-        FROM numbered
-        JOIN mapped USING (record_key)
-        LEFT JOIN sound_of AS first ON first.name = given
-        LEFT JOIN sound_of AS last ON last.name = surname
-        LEFT JOIN recurring USING (record_key)
+        {_SOUNDS if sounds else ""}
+        SELECT record_key, {", ".join(columns)} FROM (
+            SELECT
+                mapped.*,
+                least(given, surname) || ' ' || greatest(given, surname) AS names,
+                {_HEARD if sounds else ""}
+                left(birth, 4) AS birth_year,
+                recurring.record_key IS NOT NULL AS name_recurs
+            FROM mapped
+            LEFT JOIN recurring USING (record_key)
+            {_HEARD_FROM if sounds else ""}
+        )
         """
     )
+
+
+# How names sound, in the parts of make_records; worked out once for each different name.
+_SOUNDS = f"""
+    , sound_of AS MATERIALIZED (
+        SELECT name, {standard._sound("name")} AS sound
+        FROM (SELECT given AS name FROM mapped UNION SELECT surname FROM mapped) WHERE name IS NOT NULL
+    )
+"""
+_HEARD = """
+    first.sound AS given_sound, last.sound AS surname_sound,
+    least(first.sound, last.sound) || ' ' || greatest(first.sound, last.sound) AS sounds,
+"""
+_HEARD_FROM = "LEFT JOIN sound_of AS first ON first.name = given LEFT JOIN sound_of AS last ON last.name = surname"

@@ -98,7 +98,7 @@ def train(con: duckdb.DuckDBPyConnection, settings: Settings, on: date) -> Train
             "The vault holds no staged records. Run `p20w nightly` once, so that there is something to train on."
         ) from None
     score.make_records(con)
-    knots = score.find_knots(con)
+    knots = score.find_knots(con, "record")
     records = knots.height
     if records < 2:
         raise P20wError("The vault holds fewer than two records that can be compared: there is nothing to train on.")

@@ -49,9 +49,10 @@ TABLES = {
     "pair_score": "record_key_a BIGINT, record_key_b BIGINT, weight DOUBLE, said DOUBLE, model_version TEXT",
     # What pair_score follows from, derived and replaced with it: the knot of each compared record (a component of the
     # tiers' links, named by its smallest record_key), how much the record says, whether another has its name and birth
-    # date and, in further columns that come with the policy (key_0, key_1, ...: by number of the key), hashes of the
-    # values that it may share with others; the fingerprint of model, keys and comparisons.
-    "scored": "record_key BIGINT, knot BIGINT, said UTINYINT, name_recurs BOOLEAN",
+    # date, under which keys it stands for its knot (bits by number of the key) and, in further columns that come with
+    # the policy (key_0, key_1, ...: by number of the key), hashes of the values that it may share with others; the
+    # fingerprint of model, keys and comparisons.
+    "scored": "record_key BIGINT, knot BIGINT, said UTINYINT, name_recurs BOOLEAN, stands BIGINT",
     "score_basis": "fingerprint TEXT",
     # How frequent a name or postal code was when a model version came into force; kept as long as the version.
     "term_frequency": "model_version TEXT, column_name TEXT, value TEXT, frequency DOUBLE",

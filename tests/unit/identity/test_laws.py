@@ -197,7 +197,7 @@ def played(home):
             con.executemany("INSERT INTO vault.pair_score VALUES (?, ?, ?, ?, ?)", rows)
         return SimpleNamespace(pairs=len(rows))
 
-    def weigh(con, settings, pairs, on=None):
+    def weigh(con, settings, pairs, on=None, staged=None):
         rows = [(a, b, home.bits[a, b], COMPARED) for a, b in pairs.iter_rows() if (a, b) in home.bits]
         schema = {"record_key_a": pl.Int64, "record_key_b": pl.Int64, "weight": pl.Float64, "said": pl.Float64}
         return pl.DataFrame(rows, schema=schema, orient="row")
@@ -556,6 +556,15 @@ def test_a_score_that_goes_parts_records_that_nothing_else_touched(config):
     assert len(set(home.exported().values())) == 1
     home.night(Tables(frozenset({1, 2, 3})))
     assert len(set(home.exported().values())) == 3
+
+
+def test_old_wages_refused_beside_a_newcomer_are_solved_with_it_though_nothing_touched_them(config):
+    """Two records bear one number; one comes that bears it too, which no tier ties to them but a known name does."""
+    home = in_memory(config, SAME_PERSON, {})
+    home.night(Tables(frozenset({1, 2})))
+    assert len(set(home.exported().values())) == 2
+    home.night(Tables(frozenset({1, 2, 3}), refused=frozenset({(1, 3), (2, 3)})), touched={3})
+    assert len(set(home.exported().values())) == 1
 
 
 def test_an_id_that_is_borne_again_stands_for_itself(config):

@@ -2,8 +2,12 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where record_key in (select record_key from {{ source('vault', 'record_change') }} where is_gone){% endif %}"
+    pre_hook=[
+        "{% if is_incremental() %}delete from {{ this }} where record_key in (select record_key from {{ source('vault', 'record_change') }} where is_gone){% endif %}",
+        "{% if is_incremental() %}set threads = 1{% endif %}"
+    ]
 ) }}
+-- In a night of few changes a second thread costs more CPU time than it shortens this model and those after it.
 -- Identifiers as delivered -> identifiers in one form. Nothing here fails on a bad value: a cast error would print it.
 -- A record never changes, so a night removes those that no active delivery holds any more and adds those that came.
 {%- set change = source('vault', 'record_change') %}
