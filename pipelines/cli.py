@@ -451,9 +451,10 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from pipelines.defs.boundary import sentence
+        from pipelines.defs.boundary import is_own, sentence
 
-        say(sentence(settings(), "p20w", error))
+        # Our own error may be that the settings cannot be read.
+        say(str(error) if is_own(error) else sentence(settings(), "p20w", error))
         sys.exit(2)
 
 

@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from pipelines.errors import P20wError
+
 ROOT = Path(__file__).resolve().parents[1]
+
+# With less time than this an attack on a release would be one in name only, and its line at the gate would say nothing.
+LEAST_ATTACK_SECONDS = 5.0
 
 # Usage reports of every dependency are off, whoever starts us: data about a state's nights leave to nobody.
 TELEMETRY_OFF = {
@@ -146,7 +151,7 @@ class Settings:
 
 def load(environ: dict[str, str] | None = None) -> Settings:
     """Settings from environment variables P20W_HOME, P20W_SEEDS, P20W_TRUTH, P20W_REAL_DATA, P20W_VAULT_KEY_FILE,
-    P20W_TOKEN_KEY_FILE and P20W_ATTACK_SECONDS."""
+    P20W_TOKEN_KEY_FILE and P20W_ATTACK_SECONDS. Errors: P20wError where the last is no number, or too small."""
     environ = dict(os.environ if environ is None else environ)
 
     def path(name: str, default: Path) -> Path:
@@ -161,8 +166,22 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         real_data=path("P20W_REAL_DATA", ROOT.parent / "shared" / "data"),
         vault_key_file=path("P20W_VAULT_KEY_FILE", home.with_name(home.name + ".vault.key")),
         token_key_file=path("P20W_TOKEN_KEY_FILE", home) if environ.get("P20W_TOKEN_KEY_FILE") else None,
-        attack_seconds=float(environ.get("P20W_ATTACK_SECONDS") or Settings.attack_seconds),
+        attack_seconds=_attack_seconds(environ.get("P20W_ATTACK_SECONDS") or str(Settings.attack_seconds)),
     )
+
+
+def _attack_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_ATTACK_SECONDS <= seconds < float("inf"):
+        raise P20wError(
+            f"P20W_ATTACK_SECONDS is {text!r}: give a number of seconds, {LEAST_ATTACK_SECONDS:g} or more. With less "
+            "the attack on a release could not show that it tells nothing of anyone; unset it for "
+            f"{Settings.attack_seconds:g}."
+        )
+    return seconds
 
 
 @cache

@@ -26,7 +26,7 @@ from scipy.optimize import LinearConstraint, milp
 
 from pipelines.disclosure.declare import Declaration
 from pipelines.disclosure.detect import UNKNOWN, Published
-from pipelines.disclosure.earlier import Earlier, nothing_earlier
+from pipelines.disclosure.earlier import NOT_TOLD, Earlier, nothing_earlier
 from pipelines.disclosure.in_memory import in_memory
 
 REGIONS = (800, 4_000)  # unknowns around a target that may move, tried in turn
@@ -94,6 +94,15 @@ def verify(
             {"cell": earlier.cell, "variable": earlier.variable.astype(object), "value": earlier.value},
             schema={"cell": pl.Int64, "variable": pl.String, "value": pl.Int64},
         ),
+        "version": pl.concat(
+            [
+                pl.DataFrame(schema={"cell": pl.Int64, "told_d": pl.Int64, "told_n": pl.Int64}),
+                *(
+                    pl.DataFrame({"cell": np.arange(len(d)), "told_d": d, "told_n": n}).cast(pl.Int64)
+                    for d, n in earlier.versions
+                ),
+            ]
+        ).filter(pl.col("told_d") != NOT_TOLD),
         "member": pl.DataFrame(
             {
                 "relation": np.concatenate([relation.relation, np.arange(relation.count)]),
@@ -204,6 +213,10 @@ _RULES = {
     "Moves touch a count that is shown": (
         "SELECT 1 FROM move JOIN cell USING (cell)"
         " WHERE CASE variable WHEN 'd' THEN shown_d ELSE shown_n END <> unknown()"
+    ),
+    "Moves touch a count that an earlier release told and that is the same": (
+        "SELECT 1 FROM move JOIN version USING (cell) JOIN cell USING (cell)"
+        " WHERE told_d = d AND (variable = 'd' OR told_n = n)"
     ),
     "Moves break a sum of denominators": (
         "SELECT move, relation FROM move JOIN member USING (cell) WHERE variable = 'd'"

@@ -79,6 +79,16 @@ class Earlier:
             0,
         )
 
+    def known(self, d: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Denominators and numerators that some version told with tonight's very value, (cells,) each: whoever sees
+        that nothing changed around such a cell has it, hidden or not."""
+        known_d, known_n = np.zeros(len(d), dtype=bool), np.zeros(len(d), dtype=bool)
+        for told_d, told_n in self.versions:
+            same = (told_d != NOT_TOLD) & (told_d == d)
+            known_d |= same
+            known_n |= same & (told_n != NOT_TOLD) & (told_n == n)
+        return known_d, known_n
+
 
 def nothing_earlier(cells: int) -> Earlier:
     """What is known before the first release."""

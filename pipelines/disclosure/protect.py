@@ -186,7 +186,7 @@ def _protect_part(part: Part, policy: Policy, bands: Bands, secret: bytes) -> _O
     clean: set[bytes] = set()
     known = None
     for round_ in range(policy.repair_rounds + 1):
-        published = publish(declaration, pattern, bands, policy)
+        published = as_read(declaration, publish(declaration, pattern, bands, policy), earlier)
         detection = detect(
             published,
             declaration.relation,
@@ -313,6 +313,16 @@ def publish(declaration: Declaration, pattern: Pattern, bands: Bands, policy: Po
         n_high=np.where(low_band, low_most, d),
         label=declaration.cells["label"].to_list(),
         least_d=1 if policy.zero_rule == "shown" else 0,
+    )
+
+
+def as_read(declaration: Declaration, published: Published, earlier: Earlier) -> Published:
+    """`published` as it stands beside earlier releases: what one of them told and what did not change is no secret."""
+    known_d, known_n = earlier.known(declaration.d, declaration.n)
+    return dataclasses.replace(
+        published,
+        d=np.where(known_d, declaration.d, published.d),
+        n=np.where(known_n, declaration.n, published.n),
     )
 
 

@@ -92,6 +92,9 @@ class Suppressor:
         earlier = nothing_earlier(len(self.d)) if earlier is None else earlier
         decoy_d, decoy_n = self._decoys(primary_d | primary_n, earlier, secret)
         self.changes = self._changes(earlier)
+        # What an earlier release told, and what did not change, hides nothing and nobody.
+        self.known_d, self.known_n = earlier.known(self.d, self.n)
+        self.hopeless = np.zeros(self.count, dtype=bool)  # ties of which all is known; the attack judges them
         apart = earlier.apart(self.d, self.n)
         told = (apart >= 1) & (apart < self.n_min)
         for variable, primary in (("d", primary_d), ("n", primary_n), ("c", primary_n)):
@@ -175,7 +178,7 @@ class Suppressor:
             quiet = True
             for batch in self.batches:
                 while True:
-                    broken = batch[violated(batch)]
+                    broken = batch[violated(batch) & ~self.hopeless[batch]]
                     if not broken.size:
                         break
                     quiet = False
@@ -186,8 +189,9 @@ class Suppressor:
                         self._violated_d(stuck)
                         cells, stuck = self._cheapest(stuck, self._cost_d)
                         self._hide_d(cells)
-                    if stuck.size:
+                    if stuck.size and not self.known_d.any():
                         raise RuntimeError("A tie is open although every cell of it is hidden.")
+                    self.hopeless[stuck] = True
             if quiet:
                 return
 
@@ -211,7 +215,7 @@ class Suppressor:
     # --- denominators -------------------------------------------------------------------------------------
 
     def _violated_d(self, batch: np.ndarray) -> np.ndarray:
-        hidden = self.pattern.hide_d
+        hidden = self.pattern.hide_d & ~self.known_d
         self._hidden_members = self._sum(hidden)
         self._hidden_total = self._sum(hidden * self.d)
         parent = hidden[self.parent]
@@ -237,7 +241,7 @@ class Suppressor:
         price = price + BARRED * (zero & self._known_zero()[cell])
         if self.policy.zero_rule == "shown":
             price = price + BARRED * zero
-        price[self.pattern.hide_d[cell]] = np.inf
+        price[self.pattern.hide_d[cell] | self.known_d[cell]] = np.inf
         return price
 
     def _known_zero(self) -> np.ndarray:
@@ -253,7 +257,7 @@ class Suppressor:
     # --- numerators ---------------------------------------------------------------------------------------
 
     def _violated_n(self, batch: np.ndarray) -> np.ndarray:
-        hidden = self.pattern.hide_n
+        hidden = self.pattern.hide_n & ~self.known_n
         self._hidden_members = self._sum(hidden)
         parent = hidden[self.parent]
         self._parent_hidden = parent
@@ -269,7 +273,7 @@ class Suppressor:
         opens = np.bincount(self.tie_cell, weights=closed[self.tie], minlength=len(self.d))
         price = self.base_cost[cell] + OPENS_TIE_COST * opens[cell]
         # Where nobody is counted the numerator is known: hiding it hides nothing.
-        price[(self.d[cell] == 0) | self.pattern.hide_n[cell]] = np.inf
+        price[(self.d[cell] == 0) | self.pattern.hide_n[cell] | self.known_n[cell]] = np.inf
         return price
 
     def _hide_n(self, cells: np.ndarray) -> None:
@@ -394,7 +398,13 @@ class Suppressor:
 
     def _open_numerators(self, cell: int, touching, depth: int) -> list[int]:
         """Cells around `cell` whose numerator is still shown, cheapest first."""
-        return self._ring(cell, True, lambda o: not self.pattern.hide_n[o] and self.d[o] > 0, touching, depth=depth)
+        return self._ring(
+            cell,
+            True,
+            lambda o: not (self.pattern.hide_n[o] or self.known_n[o]) and self.d[o] > 0,
+            touching,
+            depth=depth,
+        )
 
     def _repair_n(self, cell: int, left: int, touching) -> int:
         pattern = self.pattern
@@ -417,7 +427,11 @@ class Suppressor:
         hidden = self.pattern.hide_d
         shown_zero = self.policy.zero_rule == "shown"
         near = self._ring(
-            cell, False, lambda o: not hidden[o] and not (shown_zero and self.d[o] == 0), touching, depth=6
+            cell,
+            False,
+            lambda o: not (hidden[o] or self.known_d[o]) and not (shown_zero and self.d[o] == 0),
+            touching,
+            depth=6,
         )
         # Cells that carry people move a bound; zeros only where nothing else is left.
         near.sort(key=lambda other: self.d[other] == 0)

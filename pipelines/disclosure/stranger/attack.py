@@ -1,7 +1,8 @@
 """Attack the official tables of a release with nothing but what is published, and say what gives someone away.
 
-What belongs here: what follows from one release, and from this one beside all earlier ones. What does not: how figures
-and rules are read (figures, rules). Bounds, rank and programs are those of `p20w attack` for any table.
+What belongs here: what follows from one release, and from this one beside and joined with all earlier ones. What does
+not: how figures and rules are read (figures, rules), and which old figures still hold (joined). Bounds, rank and
+programs are those of `p20w attack` for any table.
 
 A finding is a count of 1 to n - 1 that a reader knows, or knows within fewer values than the rules ask, or surely below
 n; a sum that leaves so few; a difference between two releases or two nested or overlapping tables that is about so few.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from pipelines.disclosure.stranger.figures import (
     FAMILY,
     FIGURE,
     HIDDEN,
+    PLACE,
     UNLIMITED,
     Equations,
     Figures,
@@ -32,6 +34,7 @@ from pipelines.disclosure.stranger.figures import (
     read_rows,
     undeclared,
 )
+from pipelines.disclosure.stranger.joined import beside, carried_over, versions
 from pipelines.disclosure.stranger.rules import Rules
 from pipelines.disclosure.table.attack.equations import blocks, propagate, rows_of
 from pipelines.disclosure.table.attack.intervals import Block
@@ -41,23 +44,32 @@ from pipelines.progress import say
 
 AGAIN = 0.25  # of the time, more, for second runs of the suppressor
 SINGLE = 1_500  # unknowns of a block up to which single figures get programs of their own
-WORDS = {"d": "people of", "n": "numerator of", "c": "complement of", "x": "difference to the table nested in"}
+WORDS = {
+    "d": "people of",
+    "n": "numerator of",
+    "c": "complement of",
+    "x": "difference to the table nested in",
+    "s": "people counted twice below",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that a reader learns. rule: undeclared, contradiction, residual, bounds, difference, revision,
-    residual_of_revision or rerun; sentence: its arithmetic, which is restricted evidence."""
+    residual_of_revision, joined or rerun; sentence: its arithmetic, which is restricted evidence; about: whose."""
 
     rule: str
     sentence: str
+    about: str = ""
 
 
 @dataclass(frozen=True)
 class ReleaseAttack:
     """What was learned of how much: official figures read, of those not told, earlier releases compared, findings,
     unknowns that are no finding so far, but were not shown to be none within the time, and small blocks that a second
-    run of the suppressor was tried on and made as they are published."""
+    run of the suppressor was tried on and made as they are published. past: what earlier releases together give away
+    without this one (as rules asked less, or this attack knew less): nobody can take that back.
+    """
 
     figures: int
     hidden: int
@@ -67,6 +79,7 @@ class ReleaseAttack:
     seconds: float
     small: int = 0
     judged: int = 0
+    past: tuple[Finding, ...] = ()
 
     def as_text(self) -> str:
         """The result for a terminal."""
@@ -76,7 +89,11 @@ class ReleaseAttack:
             f"Second runs of the suppressor: {self.small} small blocks, {self.judged} of them made as published. "
             f"{self.seconds:.1f} s."
         ]
-        return "\n".join(lines + [f"  {each.rule}: {each.sentence}" for each in self.findings[:10]])
+        lines += [f"  {each.rule}: {each.sentence}" for each in self.findings[:10]]
+        if self.past:
+            lines.append(f"Given away by earlier releases already, whatever this one tells: {len(self.past)}.")
+            lines += [f"  {each.rule}: {each.sentence}" for each in self.past[:10]]
+        return "\n".join(lines)
 
 
 def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), seconds: float = 60.0) -> ReleaseAttack:
@@ -92,19 +109,24 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
         return ReleaseAttack(rows.height, 0, 0, found, 0, time.monotonic() - began)
     seen = figures(rows, rules)
     found += _told(seen, rules) + _residuals(seen, rules)
-    compared = 0
-    for old in _versions(seen.rows, earlier):
-        found += _revision(seen, old, rules)
-        compared += 1
-    unsettled, again = 0, Again([], 0, 0)
+    history = list(versions(earlier))
+    for old in history:
+        found += _revision(seen, beside(seen, old), rules)
+    unsettled, past, again = 0, [], Again([], 0, 0)
     try:
-        more, unsettled, again = _intervals(seen, rules, began + seconds, AGAIN * seconds)
-        found += more
+        alone = _solve(seen, rules, began + seconds, AGAIN * seconds)
+        again = alone.again
+        joined, open_ = _joined(seen, alone, history, rules, began + seconds)
+        unsettled = int(open_.sum())
+        already = _already(history, rules, began + seconds) if joined else set()
+        past = [each for each in joined if each.about in already]
+        found += alone.findings + [each for each in joined if each.about not in already]
     except P20wError as contradiction:
         found.append(Finding("contradiction", str(contradiction)))
     hidden = int(((seen.d == HIDDEN) | (seen.n == HIDDEN)).sum())
+    spent = time.monotonic() - began
     return ReleaseAttack(
-        rows.height, hidden, compared, found, unsettled, time.monotonic() - began, again.small, again.judged
+        rows.height, hidden, len(history), found, unsettled, spent, again.small, again.judged, tuple(past)
     )
 
 
@@ -112,7 +134,7 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
 
 
 def _told(seen: Figures, rules: Rules) -> list[Finding]:
-    """Small counts that are simply told, and differences of two figures that are both told."""
+    """Small counts that are simply told, and small differences of figures that are."""
     label = seen.labels()
     told_n = (seen.n != HIDDEN) & (seen.d > 0)
     found = []
@@ -124,6 +146,12 @@ def _told(seen: Figures, rules: Rules) -> list[Finding]:
         found += [
             Finding("bounds", f"{WORDS[name]} {label[at]} is told: {int(value[at])}.") for at in np.flatnonzero(which)
         ]
+    return found + _apart(seen, rules)
+
+
+def _apart(seen: Figures, rules: Rules) -> list[Finding]:
+    """Differences of 1 to n - 1 people between two figures that are both told."""
+    label, found = seen.labels(), []
     for words, a, b, a_value, b_value in (
         ("the numerators of", seen.outer, seen.inner, seen.n, seen.n),
         ("the people of", seen.outer, seen.inner, seen.d, seen.d),
@@ -137,6 +165,7 @@ def _told(seen: Figures, rules: Rules) -> list[Finding]:
                     "difference",
                     f"{words} {label[a[at]]} and {label[b[at]]} differ by {int(apart[at])}: "
                     f"{int(a_value[a[at]])} and {int(b_value[b[at]])}.",
+                    f"{words} {label[a[at]]} and {label[b[at]]}",
                 )
             )
     return found
@@ -145,14 +174,23 @@ def _told(seen: Figures, rules: Rules) -> list[Finding]:
 def _residuals(seen: Figures, rules: Rules) -> list[Finding]:
     """Sums that leave 1 to n - 1 people for what they hide, or fewer than n in or out of a numerator."""
     found = []
-    people, _ = _rest(seen, np.where(seen.d == HIDDEN, 0, seen.d), seen.n != HIDDEN)  # of what N is not told
-    somebody = (people > 0) | (seen.d[seen.parent] == HIDDEN)  # of nobody there is nothing to tell
-    for name, value, told in _counts(seen):
-        rest, hidden = _rest(seen, value, told)
-        few = (hidden > 0) & told[seen.parent] & (rest < rules.minimum)
-        few &= rest >= 1 if name == "d" else somebody
-        for tie in np.flatnonzero(few):
-            found.append(Finding("residual", _sum(seen, tie, name, value, told, int(rest[tie]))))
+    loose = seen.loose
+    beliefs = replace(seen, parent=loose.parent, start=loose.start, member=loose.member)
+    for sums, most in ((seen, {}), (beliefs, loose.most)):
+        people, _ = _rest(sums, np.where(seen.d == HIDDEN, 0, seen.d), seen.n != HIDDEN)  # of what N is not told
+        somebody = (people > 0) | (seen.d[sums.parent] == HIDDEN)  # of nobody there is nothing to tell
+        for name, value, told in _counts(seen):
+            rest, hidden = _rest(sums, value, told)
+            surplus = most.get(name, np.zeros(len(rest), dtype=np.int64))
+            few = (hidden > 0) & told[sums.parent] & (surplus != HIDDEN) & (rest + surplus < rules.minimum)
+            few &= rest >= 1 if name == "d" else somebody
+            for tie in np.flatnonzero(few):
+                members = sums.member[sums.start[tie] : sums.start[tie + 1]]
+                about = " ".join([WORDS[name], *(seen.rows["label"][int(at)] for at in members if not told[at])])
+                said = _sum(sums, tie, name, value, told, int(rest[tie]))
+                if surplus[tie]:
+                    said += f" Or up to {int(surplus[tie])} more, who are counted twice below."
+                found.append(Finding("residual", said, about))
     return found
 
 
@@ -190,33 +228,115 @@ def _sum(seen: Figures, tie: int, name: str, value: np.ndarray, told: np.ndarray
 # --- intervals --------------------------------------------------------------------------------------------
 
 
-def _intervals(seen: Figures, rules: Rules, until: float, longest: float) -> tuple[list[Finding], int, Again]:
-    """Findings among the proven intervals of what is hidden, how many unknowns time did not settle, and what second
-    runs of the suppressor add within `longest` seconds."""
+@dataclass(frozen=True)
+class _Solved:
+    """What follows from one set of figures: the system, proven bounds of its unknowns, which of them are not settled,
+    which are a finding, and these findings; what second runs of the suppressor add to them."""
+
+    system: Equations
+    low: np.ndarray
+    high: np.ndarray
+    unsettled: np.ndarray
+    given_away: np.ndarray
+    findings: list[Finding]
+    again: Again
+
+
+def _solve(seen: Figures, rules: Rules, until: float, longest: float = 0.0) -> _Solved:
+    """The findings among the proven intervals of what is hidden, among those that follow from what a reader believes of
+    loose sums, and what second runs of the suppressor add within `longest` seconds (none by default). Errors: P20wError
+    where the figures contradict each other, whatever he believes."""
     system = equations(seen, rules)
     low, high = system.low.copy(), system.high.copy()
+    none = np.zeros(len(low), dtype=bool)
     if not len(low):
-        return [], 0, Again([], 0, 0)
+        return _Solved(system, low, high, none, none, [], Again([], 0, 0))
     unsettled = _tighten(seen, system, rules, low, high, until)
-    found = _narrow(seen, system, rules, low, high)
-    again = run_again(seen, system, rules, low, high, time.monotonic() + longest)
-    label = seen.labels()
-    for at in again.away:
-        found.append(
-            Finding(
-                "rerun",
-                f"{WORDS[system.kind[at]]} {label[system.figure[at]]} lies between {int(low[at])} and {int(high[at])}; "
-                f"where it is {rules.minimum} or more, or another number, the suppressor makes another pattern.",
+    given_away = _given_away(seen, system, rules, low, high)
+    findings = _narrow(seen, system, rules, low, high, given_away)
+    again = Again([], 0, 0)
+    if longest > 0:
+        again = run_again(seen, system, rules, low, high, time.monotonic() + longest)
+        label = seen.labels()
+        for at in again.away:
+            about = f"{WORDS[system.kind[at]]} {label[system.figure[at]]}"
+            findings.append(
+                Finding(
+                    "rerun",
+                    f"{about} lies between {int(low[at])} and {int(high[at])}; "
+                    f"where it is {rules.minimum} or more, or another number, the suppressor makes another pattern.",
+                    about,
+                )
             )
-        )
-    return found, int(unsettled.sum()), again
+    proven = _Solved(system, low, high, unsettled, given_away, findings, again)
+    believed = np.flatnonzero(seen.loose.most["d"] != HIDDEN)
+    return (_believing(seen, proven, believed, rules, until) or proven) if len(believed) else proven
+
+
+def _believing(seen: Figures, proven: _Solved, sums: np.ndarray, rules: Rules, until: float) -> _Solved | None:
+    """`proven`, and what follows beyond it where the loose `sums` hold. Places whose sums contradict what is told are
+    left out; None where no belief is left that is consistent."""
+    for attempt in range(2):
+        system = equations(seen, rules, sums)
+        more = len(system.low) - len(proven.low)
+        low = np.concatenate([proven.low, system.low[len(proven.low) :]])
+        high = np.concatenate([proven.high, system.high[len(proven.high) :]])
+        try:
+            propagate(system.matrix, system.by_column, system.right, low, high)
+            near = _beside_surplus(system)
+            unsettled = _tighten(seen, system, rules, low, high, until, near)
+        except P20wError:
+            if attempt == 0:
+                sums = _consistent(seen, proven, sums, rules, until)
+            continue
+        unsettled[: len(proven.low)] |= proven.unsettled
+        known = np.concatenate([proven.given_away, np.zeros(more, dtype=bool)])
+        which = _given_away(seen, system, rules, low, high)
+        findings = proven.findings + _narrow(seen, system, rules, low, high, which & ~known)
+        return _Solved(system, low, high, unsettled, which | known, findings, proven.again)
+    return None
+
+
+def _consistent(seen: Figures, proven: _Solved, sums: np.ndarray, rules: Rules, until: float) -> np.ndarray:
+    """Those of the loose `sums` whose place, taken by itself, does not contradict what is told."""
+    place = seen.rows.select(pl.struct([*FAMILY, *PLACE]).rank("dense")).to_series().to_numpy()
+    place = place[seen.loose.parent[sums]]
+    kept = []
+    for here in np.unique(place):
+        if time.monotonic() > until:
+            break
+        some = sums[place == here]
+        system = equations(seen, rules, some)
+        low = np.concatenate([proven.low, system.low[len(proven.low) :]])
+        high = np.concatenate([proven.high, system.high[len(proven.high) :]])
+        try:
+            propagate(system.matrix, system.by_column, system.right, low, high)
+            kept.append(some)
+        except P20wError:
+            continue
+    return np.concatenate([np.zeros(0, dtype=np.int64), *kept])
+
+
+def _beside_surplus(system: Equations) -> np.ndarray:
+    """Unknowns that a surplus is connected with: what is learned of them may rest on a belief."""
+    near = np.zeros(len(system.low), dtype=bool)
+    if (system.kind == "s").any():
+        for block in blocks(system.matrix):
+            near[block] = (system.kind[block] == "s").any()
+    return near
 
 
 def _tighten(
-    seen: Figures, system: Equations, rules: Rules, low: np.ndarray, high: np.ndarray, until: float
+    seen: Figures,
+    system: Equations,
+    rules: Rules,
+    low: np.ndarray,
+    high: np.ndarray,
+    until: float,
+    only: np.ndarray | None = None,
 ) -> np.ndarray:
     """Bring low and high (in place) as close together as bounds, rank and programs prove, as far as it matters.
-    Returns which unknowns are not settled."""
+    Returns which unknowns are not settled. only: whose blocks are worth a program, all by default."""
     propagate(system.matrix, system.by_column, system.right, low, high)
     open_ = np.flatnonzero(low < high)
     suspect = open_[suspects(system.matrix[:, open_], np.random.default_rng(1))]
@@ -231,7 +351,7 @@ def _tighten(
         columns = matrix[:, part]
         rows = np.flatnonzero(np.diff(columns.indptr))
         question = _Question(seen, system, rules, at)
-        if not question.judged(low[at], high[at]).any():
+        if not question.judged(low[at], high[at]).any() or not (only is None or only[at].any()):
             continue
         block = Block(columns[rows], right[rows], low[at], high[at], until)
         block.find_endless()
@@ -258,7 +378,7 @@ class _Question:
         complement = np.where(self.shown_d < UNLIMITED, self.shown_d - high, 0)
         could = (low < self.rules.minimum) | ((self.kind == "n") & (complement < self.rules.minimum))
         # Of an empty group, or of no difference, there is nothing to tell.
-        return could & ~((high <= 0) & ((self.kind == "d") | (self.kind == "x")))
+        return could & (self.kind != "s") & ~((high <= 0) & ((self.kind == "d") | (self.kind == "x")))
 
     def wanted(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Unknowns that must be seen lower, and those that must be seen higher, to be no finding."""
@@ -269,23 +389,33 @@ class _Question:
         return block.open_low() & spread, block.open_high() & (spread | small)
 
 
-def _narrow(seen: Figures, system: Equations, rules: Rules, low: np.ndarray, high: np.ndarray) -> list[Finding]:
-    every = np.arange(len(low))
-    judged = _Question(seen, system, rules, every).judged(low, high)
+def _given_away(seen: Figures, system: Equations, rules: Rules, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Unknowns that are surely small, or have too few values left, within these bounds. (unknowns,)"""
+    judged = _Question(seen, system, rules, np.arange(len(low))).judged(low, high)
     is_d = system.kind == "d"
-    nobody = np.zeros(len(seen.d), dtype=bool)
+    nobody = seen.d == 0
     nobody[system.figure[is_d & (high <= 0)]] = True
     judged &= ~(nobody[system.figure] & np.isin(system.kind, ["n", "c"]))
-    below = judged & is_d & (high > 0) & (high < rules.minimum)
-    narrow = judged & (high - low + 1 < rules.interval) & ~below
-    label = seen.labels()
-    found = []
-    for at in np.flatnonzero(below | narrow):
-        why = f"surely fewer than {rules.minimum}" if below[at] else f"fewer than {rules.interval} values are possible"
-        name = f"{WORDS[system.kind[at]]} {label[system.figure[at]]}"
+    judged &= ~(is_d & (low <= 0) & _beside_surplus(system))  # nobody at all, or as many as are counted twice
+    return judged & ((is_d & (high > 0) & (high < rules.minimum)) | (high - low + 1 < rules.interval))
+
+
+def _narrow(
+    seen: Figures, system: Equations, rules: Rules, low: np.ndarray, high: np.ndarray, which: np.ndarray
+) -> list[Finding]:
+    """The unknowns that are given away, in words."""
+    label, found = seen.labels(), []
+    for at in np.flatnonzero(which):
+        is_below = system.kind[at] == "d" and high[at] < rules.minimum
+        why = f"surely fewer than {rules.minimum}" if is_below else f"fewer than {rules.interval} values are possible"
+        about = f"{WORDS[system.kind[at]]} {label[system.figure[at]]}"
         said = _equation(seen, system, int(at), low, high)
         found.append(
-            Finding("bounds", f"{name} lies between {int(low[at])} and {int(high[at])}: {why}. Most telling: {said}.")
+            Finding(
+                "bounds",
+                f"{about} lies between {int(low[at])} and {int(high[at])}: {why}. Most telling: {said}.",
+                about,
+            )
         )
     return found
 
@@ -311,26 +441,6 @@ def _equation(seen: Figures, system: Equations, at: int, low: np.ndarray, high: 
 
 
 # --- beside earlier releases ------------------------------------------------------------------------------
-
-
-def _versions(rows: pl.DataFrame, earlier: Iterable[Path]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """(d, n) of the figures as earlier releases told them (HIDDEN where not), each version of a family's year once."""
-    known: pl.DataFrame | None = None
-    for folder in earlier:
-        counts = read_rows(folder).select(*FIGURE, old_d="denominator_count", old_n="numerator_count")
-        content = counts.group_by(FAMILY).agg(content=pl.struct(pl.all()).hash().sum())
-        fresh = content if known is None else content.join(known, on=content.columns, how="anti", nulls_equal=True)
-        if fresh.is_empty():
-            continue
-        known = content if known is None else pl.concat([known, fresh])
-        beside = rows.join(
-            counts.join(fresh, on=FAMILY, how="semi", nulls_equal=True),
-            on=FIGURE,
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-        yield tuple(beside[name].fill_null(HIDDEN).cast(pl.Int64).to_numpy() for name in ("old_d", "old_n"))
 
 
 def _revision(seen: Figures, old: tuple[np.ndarray, np.ndarray], rules: Rules) -> list[Finding]:
@@ -366,6 +476,120 @@ def _revision(seen: Figures, old: tuple[np.ndarray, np.ndarray], rules: Rules) -
                 )
             )
     return found
+
+
+def _joined(
+    seen: Figures, alone: _Solved, history: list[pl.DataFrame], rules: Rules, until: float
+) -> tuple[list[Finding], np.ndarray]:
+    """What follows from this release and earlier ones together and not from this one alone; and the unknowns of this
+    release that time did not settle, joined or not.
+
+    Figures that this release hides are taken from earlier ones by the rule of `joined`, the newest first; and what an
+    earlier release hid from this one.
+    """
+    d, n = seen.d, seen.n
+    for old in reversed(history):
+        old_d, old_n = carried_over(seen, beside(seen, old))
+        d, n = np.where(d == HIDDEN, old_d, d), np.where(n == HIDDEN, old_n, n)
+    found, unsettled = _learned(seen, alone, d, n, rules, until)
+    for old in history:
+        was = _told_since(old, seen, rules)
+        if was is None:
+            continue
+        try:
+            # What is learned here is of the people of then; of them nothing is counted as not settled.
+            found += _learned(was[0], _solve(was[0], rules, until), *was[1], rules, until)[0]
+        except P20wError:
+            continue  # the figures of then contradict each other
+    return found, unsettled
+
+
+def _already(history: list[pl.DataFrame], rules: Rules, until: float) -> set[str]:
+    """What earlier releases, each beside those before it, gave away without this one."""
+    found = []
+    for number, old in enumerate(history):
+        was = figures(old, rules)
+        found += _residuals(was, rules) + _apart(was, rules)
+        try:
+            alone = _solve(was, rules, until)
+        except P20wError:
+            continue  # the figures of then contradict each other
+        found += alone.findings + _joined(was, alone, history[:number], rules, until)[0]
+    return {each.about for each in found}
+
+
+def _told_since(old: pl.DataFrame, seen: Figures, rules: Rules) -> tuple[Figures, tuple[np.ndarray, np.ndarray]] | None:
+    """The figures of an earlier version, and (d, n) with what this release tells of those it hid; None for nothing."""
+    told = seen.rows.select(*FIGURE, now_d="denominator_count", now_n="numerator_count")
+    hid = old.filter(pl.col("denominator_count").is_null() | pl.col("numerator_count").is_null())
+    since = hid.join(told, on=FIGURE, nulls_equal=True).filter(
+        (pl.col("denominator_count").is_null() & pl.col("now_d").is_not_null())
+        | (pl.col("numerator_count").is_null() & pl.col("now_n").is_not_null())
+    )
+    if since.is_empty():  # as protection wants it
+        return None
+    was = figures(old, rules)
+    d, n = carried_over(was, beside(was, seen.rows))
+    return None if (d == was.d).all() and (n == was.n).all() else (was, (d, n))
+
+
+def _learned(
+    seen: Figures, alone: _Solved, d: np.ndarray, n: np.ndarray, rules: Rules, until: float
+) -> tuple[list[Finding], np.ndarray]:
+    """What `d` and `n`, in which some figures are told that `seen` hides, give away beyond `alone`; and the unknowns
+    that time did not settle. The figures carried over are no findings themselves: they were told."""
+    new_d, new_n = (seen.d == HIDDEN) & (d != HIDDEN), (seen.n == HIDDEN) & (n != HIDDEN)
+    if not (new_d | new_n).any():
+        return [], alone.unsettled
+    system = alone.system
+    # Whoever carries over what cannot be true notices, and leaves that place alone.
+    low, high = alone.low.copy(), alone.high.copy()
+    of_d, of_n = system.kind == "d", system.kind == "n"
+    carried = (of_d & new_d[system.figure]) | (of_n & new_n[system.figure])
+    value = np.where(of_d, d[system.figure], n[system.figure])
+    place = seen.rows.select(pl.struct([*FAMILY, *PLACE]).rank("dense")).to_series().to_numpy()[system.figure]
+    columns = np.flatnonzero(carried)
+    columns = columns[np.argsort(place[columns], kind="stable")]
+    for at in np.split(columns, np.flatnonzero(np.diff(place[columns])) + 1):
+        least, most = low.copy(), high.copy()
+        least[at] = most[at] = value[at]
+        try:
+            if ((value[at] < low[at]) | (value[at] > high[at])).any():
+                raise P20wError("The figures carried over are not possible.")
+            propagate(system.matrix, system.by_column, system.right, least, most, rows_of(system.by_column, at))
+            low, high = least, most
+        except P20wError:
+            figure = system.figure[at]
+            d, n = d.copy(), n.copy()
+            d[figure], n[figure] = seen.d[figure], seen.n[figure]
+            carried[at] = False
+    new_d, new_n = new_d & (d != HIDDEN), new_n & (n != HIDDEN)
+    full = replace(seen, d=d, n=n)
+    known = {each.about for each in _residuals(seen, rules) + _apart(seen, rules)}
+    found = [each for each in _residuals(full, rules) + _apart(full, rules) if each.about not in known]
+    near = np.zeros(len(low), dtype=bool)
+    for block in blocks(system.matrix):
+        near[block] = carried[block].any()
+    unsettled = alone.unsettled.copy()
+    try:
+        unsettled |= _tighten(full, system, rules, low, high, until, near)
+        which = _given_away(full, system, rules, low, high) & ~alone.given_away & ~carried
+        which &= ~((system.kind == "c") & new_d[system.figure] & (n != HIDDEN)[system.figure])
+        found += _narrow(full, system, rules, low, high, which)
+    except P20wError:
+        pass  # all together they are not possible: only what single sums say is left
+    label = seen.labels()
+    told = [f"{WORDS['d']} {label[at]} {int(d[at])}" for at in np.flatnonzero(new_d)]
+    told += [f"{WORDS['n']} {label[at]} {int(n[at])}" for at in np.flatnonzero(new_n)]
+    return [
+        Finding(
+            "joined",
+            f"{each.sentence} Carried over from another release: "
+            f"{'; '.join(line for line in told if line.rpartition(' ')[0].partition(' of ')[2] in each.sentence)}.",
+            each.about,
+        )
+        for each in found
+    ], unsettled
 
 
 def report(attack: ReleaseAttack) -> None:

@@ -6,6 +6,15 @@ follows from the equations (attack).
 Of each figure there is a count of people D, a numerator N and a complement C = D - N. A reader knows: the groups of a
 breakdown add up to all students; the schools of an LEA to the LEA and the LEAs to the state, where the rules say so;
 a band's limits of N; an inner indicator never counts more than the outer one.
+
+Where a level does not add up (a student counts at each school, and once for the LEA), the members together count the
+total and some people once more: the surplus, which nobody publishes. No rule bounds it strictly (who was at each of
+two schools for too short to count there counts for the LEA alone), but a reader sees it wherever a sum is told in
+full. He takes the surplus of a group to be between 0 and that of all students of the place, and so for numerators and
+complements; where the one of all students cannot be seen, he takes people to be 0 or more, and nothing of numerators.
+He takes it so only where nothing that is told speaks against it: no group of the place has another surplus, and where
+that of all students is not seen no sum of the indicator has less than 0.
+What follows is about right where he is; so it counts as a finding only of people who then surely exist.
 """
 
 from __future__ import annotations
@@ -36,7 +45,7 @@ UNLIMITED = np.int64(1) << 60  # an upper bound that nothing gives
 class Figures:
     """rows: FIGURE, the LEA of schools, and a label; d, n: (figures,) HIDDEN where not told; n_low, n_high: limits of a
     numerator that is not told. ties: parent = sum of members, for D and N. nested: pairs (outer, inner) of figures.
-    same_d: whether their denominators are the same wherever both are told.
+    same_d: whether their denominators are the same wherever both are told. loose: sums of levels that do not add up.
     """
 
     rows: pl.DataFrame
@@ -52,15 +61,31 @@ class Figures:
     same_d: np.ndarray
     whole: np.ndarray
     part: np.ndarray
+    loose: Loose
 
     def labels(self) -> list[str]:
         return self.rows["label"].to_list()
 
 
 @dataclass(frozen=True)
+class Loose:
+    """Sums of which a reader believes: parent + surplus = sum of members, 0 <= surplus <= most, for each of D, N and C.
+
+    parent, start, member as in Figures. most: name -> (sums,), UNLIMITED where no limit is seen, HIDDEN where he
+    believes nothing of the sum.
+    """
+
+    parent: np.ndarray
+    start: np.ndarray
+    member: np.ndarray
+    most: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Equations:
-    """matrix @ x = right over whole x with low <= x <= high. kind (unknowns,): d, n, c or x (the difference of a nested
-    pair); figure: which it is of; row_kind, row_of: what each equation is (d, n: a tie; c: D = N + C; x: a pair)."""
+    """matrix @ x = right over whole x with low <= x <= high. kind (unknowns,): d, n, c, x (the difference of a nested
+    pair) or s (a surplus, in the last columns); figure: which it is of; row_kind, row_of: what each equation is (d, n:
+    a tie; c: D = N + C; x: a pair; s: a loose sum or its surplus)."""
 
     matrix: sparse.csr_matrix
     by_column: sparse.csc_matrix
@@ -150,8 +175,7 @@ def figures(rows: pl.DataFrame, rules: Rules) -> Figures:
     )
     n_low = limits["low"].fill_null(0).to_numpy()
     n_high = limits.select(pl.coalesce("high", "most").fill_null(int(UNLIMITED))).to_series().to_numpy()
-    ties = pl.concat([_groups(rows), _levels(rows, rules)]).sort("tie", "member")
-    head = ties.group_by("tie", maintain_order=True).agg(pl.col("parent").first(), pl.len())
+    levels, loose = _levels(rows, rules)
     outer, inner, same = _nested(rows, rules)
     whole, part = _pairs(rows, [(other, code) for code, other in rules.pairs("overlaps")])
     return Figures(
@@ -160,19 +184,62 @@ def figures(rows: pl.DataFrame, rules: Rules) -> Figures:
         n,
         n_low,
         n_high,
-        head["parent"].to_numpy(),
-        np.concatenate([[0], np.cumsum(head["len"].to_numpy())]).astype(np.int64),
-        ties["member"].to_numpy(),
+        *_flat(pl.concat([_groups(rows), levels])),
         outer,
         inner,
         same,
         whole,
         part,
+        _loose(rows, loose, d, n),
     )
 
 
-def equations(seen: Figures, rules: Rules) -> Equations:
-    """Unknowns: hidden D, hidden N, C of hidden D, and the differences of nested pairs."""
+def _flat(ties: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """parent, start and member of sums given as rows (tie, parent, member)."""
+    ties = ties.sort("tie", "member")
+    head = ties.group_by("tie", maintain_order=True).agg(pl.col("parent").first(), pl.len())
+    return (
+        head["parent"].to_numpy(),
+        np.concatenate([[0], np.cumsum(head["len"].to_numpy())]).astype(np.int64),
+        ties["member"].to_numpy(),
+    )
+
+
+def _loose(rows: pl.DataFrame, ties: pl.DataFrame, d: np.ndarray, n: np.ndarray) -> Loose:
+    """What a reader believes of the sums that do not add up: see the module."""
+    parent, start, member = _flat(ties)
+    number = np.repeat(np.arange(len(parent)), np.diff(start))
+    place = rows.select(*FAMILY, *PLACE, "breakdown_code")[parent].with_row_index("sum")
+    most = {}
+    for name, value, hidden in (
+        ("d", d, d == HIDDEN),
+        ("n", n, n == HIDDEN),
+        ("c", d - n, n == HIDDEN),
+    ):
+        shown = np.where(hidden, 0, value)
+        surplus = np.bincount(number, weights=shown[member], minlength=len(parent)).astype(np.int64) - shown[parent]
+        full = ~hidden[parent] & (np.bincount(number, weights=hidden[member], minlength=len(parent)) == 0)
+        is_all = pl.col("full") & (pl.col("breakdown_code") == ALL)
+        here = [*FAMILY, *PLACE]
+        seen = place.with_columns(surplus=pl.Series(surplus), full=pl.Series(full)).with_columns(
+            of_all=pl.when(is_all).then("surplus").max().over(here),
+            least=pl.when("full").then("surplus").min().over(here),
+            largest=pl.when("full").then("surplus").max().over(here),
+            least_anywhere=pl.when("full").then("surplus").min().over("indicator_code"),
+        )
+        against = (pl.col("least") < 0) | (pl.col("largest") > pl.col("of_all"))
+        against |= pl.col("of_all").is_null() & (pl.lit(name != "d") | (pl.col("least_anywhere") < 0))
+        limit = pl.when(against.fill_null(False)).then(HIDDEN).otherwise(pl.col("of_all").fill_null(int(UNLIMITED)))
+        most[name] = seen.sort("sum").select(limit.cast(pl.Int64)).to_series().to_numpy()
+    # Who is counted in the numerator is one of the people: of these he must believe something first.
+    for name in ("n", "c"):
+        most[name] = np.where((most["d"] == HIDDEN) | (np.minimum(most["n"], most["c"]) == HIDDEN), HIDDEN, most[name])
+    return Loose(parent, start, member, most)
+
+
+def equations(seen: Figures, rules: Rules, believed: np.ndarray | None = None) -> Equations:
+    """Unknowns: hidden D, hidden N, C of hidden D, and the differences of nested pairs. believed: which of the loose
+    sums are taken to hold (none by default); each adds its surplus of D, of N and of C."""
     d, n = seen.d, seen.n
     at_d, at_n = np.flatnonzero(d == HIDDEN), np.flatnonzero(n == HIDDEN)
     count = len(d)
@@ -194,6 +261,21 @@ def equations(seen: Figures, rules: Rules) -> Equations:
     high = np.concatenate(
         [np.full(len(at_d), UNLIMITED), seen.n_high[at_n], np.full(len(at_d) + len(pairs), UNLIMITED)]
     ).astype(np.int64)
+
+    loose = seen.loose
+    believed = np.zeros(0, dtype=np.int64) if believed is None else believed
+    size = np.diff(loose.start)[believed]
+    entry_of = np.repeat(loose.start[believed] - np.cumsum(size) + size, size) + np.arange(size.sum())
+    each = np.arange(len(believed))
+    sum_row = np.concatenate([each, np.repeat(each, size), each])
+    sum_cell = np.concatenate([loose.parent[believed], loose.member[entry_of]])
+    sum_sign = np.concatenate([np.ones(len(each)), -np.ones(len(entry_of)), np.ones(len(each))]).astype(np.int64)
+    first_s = first_x + len(pairs)
+    most = [np.maximum(loose.most[name][believed], 0) for name in "dnc"]
+    low = np.concatenate([low, np.zeros(3 * len(believed), dtype=np.int64)])
+    high = np.concatenate([high, *most])
+    rated = np.flatnonzero(loose.most["n"][believed] != HIDDEN)  # of which he believes something of N and C too
+    in_rated = np.isin(sum_row, rated)
 
     tie = np.concatenate([np.arange(len(seen.parent)), np.repeat(np.arange(len(seen.parent)), np.diff(seen.start))])
     cell = np.concatenate([seen.parent, seen.member])
@@ -229,6 +311,30 @@ def equations(seen: Figures, rules: Rules) -> Equations:
             np.concatenate([np.where(d[side[same]] == HIDDEN, 0, d[side[same]]) for side in (seen.outer, seen.inner)]),
         ),
     ]
+    for kept, of_cell, value, first in (
+        (slice(None), var_d, d, first_s),
+        (in_rated, var_n, n, first_s + len(believed)),
+    ):
+        told = value[sum_cell]
+        parts.append(
+            (
+                "s",
+                sum_row[kept],
+                np.concatenate([of_cell[sum_cell], first + each])[kept],
+                sum_sign[kept],
+                np.concatenate([np.where(told == HIDDEN, 0, told), np.zeros(len(each), dtype=np.int64)])[kept],
+            )
+        )
+    surplus = first_s + rated
+    parts.append(
+        (
+            "s",
+            np.tile(rated, 3),
+            np.concatenate([surplus, surplus + len(believed), surplus + 2 * len(believed)]),
+            np.repeat([1, -1, -1], len(rated)),
+            np.zeros(3 * len(rated), dtype=np.int64),
+        )
+    )
     rows, columns, values, rights, kinds, of = [], [], [], [], [], []
     number = 0
     for kind, row, column, signs, known in parts:
@@ -252,9 +358,15 @@ def equations(seen: Figures, rules: Rules) -> Equations:
     )
     matrix.sort_indices()
     kind = np.concatenate(
-        [np.full(len(at_d), "d"), np.full(len(at_n), "n"), np.full(len(at_d), "c"), np.full(len(pairs), "x")]
+        [
+            np.full(len(at_d), "d"),
+            np.full(len(at_n), "n"),
+            np.full(len(at_d), "c"),
+            np.full(len(pairs), "x"),
+            np.full(3 * len(believed), "s"),
+        ]
     )
-    figure = np.concatenate([at_d, at_n, at_d, seen.outer[pairs]])
+    figure = np.concatenate([at_d, at_n, at_d, seen.outer[pairs], np.tile(loose.parent[believed], 3)])
     return Equations(
         matrix,
         matrix.tocsc(),
@@ -282,8 +394,9 @@ def _groups(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _levels(rows: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """Schools add up to their LEA; LEAs, and whatever no LEA stands above, to the state; where the rules say so."""
+def _levels(rows: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Schools add up to their LEA; LEAs, and whatever no LEA stands above, to the state: the sums of which the rules
+    say so, and those of which they do not."""
     leas = rows.filter(pl.col("organization_level") == "lea", pl.col("breakdown_code") == ALL).select(
         *FAMILY, lea="organization_id_state", has_lea=pl.lit(True)
     )
@@ -302,7 +415,7 @@ def _levels(rows: pl.DataFrame, rules: Rules) -> pl.DataFrame:
         schema={"indicator_code": pl.String, "organization_level": pl.String},
         orient="row",
     )
-    # A sum in which one level does not add up is no sum.
+    # A sum in which one level does not add up is a loose one.
     parents = rows.select(*FAMILY, *GROUP, "organization_level", "organization_id_state", parent="figure")
     to_lea = below.filter("under_lea").join(
         parents.filter(pl.col("organization_level") == "lea").select(
@@ -317,8 +430,11 @@ def _levels(rows: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     names = ["parent", "figure", "indicator_code", "organization_level"]
     ties = pl.concat([to_lea.select(names), to_state.select(names)])
     broken = ties.join(additive, on=["indicator_code", "organization_level"], how="anti").select("parent").unique()
-    return ties.join(broken, on="parent", how="anti").select(
-        tie=pl.format("level {}", "parent"), parent="parent", member="figure"
+    ties = ties.with_columns(tie=pl.format("level {}", "parent"), member="figure")
+    names = ["tie", "parent", "member"]
+    return (
+        ties.join(broken, on="parent", how="anti").select(names),
+        ties.join(broken, on="parent", how="semi").select(names),
     )
 
 

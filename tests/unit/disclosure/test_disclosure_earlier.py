@@ -8,15 +8,18 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
-from disclosure_auditor import GROUP, SMALL, SMALL_BANDS, cube, organization, rank_determined, register
+from disclosure_auditor import GROUP, SMALL, SMALL_BANDS, cube, mart_rows, organization, rank_determined, register
 
 from pipelines.disclosure.certify import verify
 from pipelines.disclosure.declare import declare
 from pipelines.disclosure.detect import detect
-from pipelines.disclosure.earlier import CELL, ROW, beside, read_earlier
+from pipelines.disclosure.earlier import CELL, MART, ROW, beside, read_earlier
 from pipelines.disclosure.protect import protect, publish, rows
+from pipelines.disclosure.stranger.attack import attack_release
+from pipelines.disclosure.stranger.rules import Rules
 from pipelines.disclosure.suppress import Suppressor
 from pipelines.errors import P20wError
+from pipelines.registers import read_seed
 from pipelines.release.revision import withdrawn_share
 from pipelines.settings import load
 
@@ -159,6 +162,72 @@ def test_joined_with_all_other_releases_no_small_group_is_determined(revisions):
             assert not fixed & set(small)
             solved += len(small)
     assert solved > 100
+
+
+def test_a_stranger_who_joins_all_releases_before_learns_nothing(revisions, tmp_path):
+    """Not even where he takes a sum whose total and told members stayed the same to be about the same people."""
+    made, _ = revisions
+    adds_up = {"attribution": dict.fromkeys(("school", "lea", "state"), "one_school"), "nested_in": [], "overlaps": []}
+    declared_columns = [
+        [row["table_name"], row["column_name"], row["says"]] for row in read_seed(load({}), "registers/statistic.csv")
+    ]
+    said = Rules(N, WIDTH, SMALL.zero_rule, {"one": adds_up}, declared_columns)
+    folders = []
+    for number, (_, protected) in enumerate(made):
+        folders.append(tmp_path / f"{number:02}")
+        (folders[-1] / "data").mkdir(parents=True)
+        mart_rows(protected, SMALL_BANDS, PLACES).write_parquet(folders[-1] / "data" / f"{MART}.parquet")
+    for number in (1, 2, 9, 19, 29):
+        attack = attack_release(folders[number], said, folders[:number])
+        assert attack.findings == [] and attack.past == () and attack.compared > number // 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_partner_that_was_told_before_and_did_not_change_protects_nobody(seed, tmp_path):
+    """Nearly all of one gender leave a school. Beside it, what the first release told is no hiding place."""
+    generator = np.random.default_rng(seed)
+    people = [
+        (school, gender, "z", k % 2 == 0)
+        for school in SCHOOLS
+        for gender in "fm"
+        for k in range(int(generator.integers(12, 40)))
+    ]
+    school, gender = int(generator.choice(SCHOOLS)), str(generator.choice(list("fm")))
+    there = [who for who in people if who[:2] == (school, gender)]
+    left = [who for who in people if who[:2] != (school, gender)] + there[:2]
+    first = protect(declared(people), SMALL, SMALL_BANDS, b"key")
+    second = declared(left)
+    revised = protect(second, SMALL, SMALL_BANDS, b"key", beside(second, released(first, 0)))
+    assert not revised.flaws and not revised.detection.findings and not revised.certificates.uncertified
+    assert (revised.pattern.primary_d & (second.d == 2)).any()
+    for protected, name in ((first, "first"), (revised, "second")):
+        (tmp_path / name / "data").mkdir(parents=True)
+        mart_rows(protected, SMALL_BANDS, PLACES).write_parquet(tmp_path / name / "data" / f"{MART}.parquet")
+    adds_up = {"attribution": dict.fromkeys(("school", "lea", "state"), "one_school"), "nested_in": [], "overlaps": []}
+    columns = [
+        [row["table_name"], row["column_name"], row["says"]] for row in read_seed(load({}), "registers/statistic.csv")
+    ]
+    said = Rules(N, WIDTH, SMALL.zero_rule, {"one": adds_up}, columns)
+    assert attack_release(tmp_path / "second", said, [tmp_path / "first"]).findings == []
+
+
+def test_a_move_of_what_an_earlier_release_told_and_is_the_same_fails_verification(revisions):
+    made, history = revisions
+    declaration, protected = made[0]
+    assert not protected.flaws and protected.certificates.moves.height
+    # As if a release before had told all that this one hides.
+    told = released(protected, 0).with_columns(
+        denominator_count=pl.Series(declaration.d), numerator_count=pl.Series(declaration.n)
+    )
+    wrong = verify(
+        declaration,
+        protected.published,
+        protected.certificates,
+        N,
+        WIDTH,
+        dataclasses.replace(beside(declaration, released(protected, 0)), versions=beside(declaration, told).versions),
+    )
+    assert any("told and that is the same" in sentence for sentence in wrong)
 
 
 def test_what_hidden_groups_have_together_changes_by_nobody_or_by_a_group(revisions):

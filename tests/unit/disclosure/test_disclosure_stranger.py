@@ -27,7 +27,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from pipelines.disclosure.declare import declare
 from pipelines.disclosure.protect import protect
 from pipelines.disclosure.stranger.attack import attack_release
-from pipelines.disclosure.stranger.figures import MART, equations, figures, read_rows
+from pipelines.disclosure.stranger.figures import HIDDEN, MART, equations, figures, read_rows
 from pipelines.disclosure.stranger.rules import Rules, read_rules, rules_of, write_rules
 from pipelines.errors import P20wError
 from pipelines.registers import read_seed
@@ -147,23 +147,45 @@ def test_a_release_beside_itself_tells_nothing(nested, tmp_path):
     assert attack.findings == [] and attack.compared == 1  # the same version is compared once
 
 
+def hidden_people(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `nested` that hide their people, with these as `d`."""
+    key = ["indicator_code", "organization_id_state", "breakdown_code", "group_code"]
+    return rows.filter(pl.col("denominator_count").is_null()).join(truth().select(*key, d="denominator_count"), on=key)
+
+
+def tell(rows: pl.DataFrame, what: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the people of `what` (hidden_people) told."""
+    key = ["indicator_code", "organization_id_state", "breakdown_code", "group_code"]
+    told_too = rows.join(what.select(*key, "d"), on=key, how="left", maintain_order="left")
+    return told_too.with_columns(denominator_count=pl.coalesce("denominator_count", "d")).drop("d")
+
+
+FEW = pl.col("d").is_between(1, SMALL.minimum_count - 1)
+
+
 def test_every_hidden_figure_that_is_told_after_all_gives_something_away(nested, tmp_path):
     """Each small count that is hidden, told by one row more: the stranger says so."""
-    small = nested.filter(pl.col("denominator_count").is_null()).join(
-        truth().select(
-            "indicator_code", "organization_id_state", "breakdown_code", "group_code", d="denominator_count"
-        ),
-        on=["indicator_code", "organization_id_state", "breakdown_code", "group_code"],
-    )
-    small = small.filter(pl.col("d") < SMALL.minimum_count).head(4)
+    small = hidden_people(nested).filter(FEW).head(4)
     assert small.height == 4
-    for number, row in enumerate(small.iter_rows(named=True)):
-        same = pl.all_horizontal(
-            pl.col(name) == row[name]
-            for name in ("indicator_code", "organization_id_state", "breakdown_code", "group_code")
-        )
-        told = nested.with_columns(denominator_count=pl.when(same).then(row["d"]).otherwise("denominator_count"))
-        assert found(write(tmp_path / str(number), told), NESTED)
+    for number in range(small.height):
+        assert found(write(tmp_path / str(number), tell(nested, small[number])), NESTED)
+
+
+def test_partners_that_are_told_after_all_give_away_whom_they_protect(nested, tmp_path):
+    """Of a total that is told all hidden groups but the small one are told again: the stranger tells its people."""
+    here = ["indicator_code", "organization_id_state", "breakdown_code"]
+    total = nested.filter(pl.col("breakdown_code") == "all", pl.col("denominator_count").is_not_null())
+    hidden = hidden_people(nested).filter(pl.col("breakdown_code") != "all").join(total, on=here[:2], how="semi")
+    one_small = hidden.filter(FEW.sum().over(here) == 1)
+    protected = one_small.filter(FEW).unique(here, maintain_order=True).head(6)
+    assert protected.height >= 4
+    for number, row in enumerate(protected.iter_rows(named=True)):
+        partners = one_small.join(protected[number], on=here, how="semi").filter(~FEW)
+        assert partners.height
+        attack = attack_release(write(tmp_path / str(number), tell(nested, partners)), NESTED)
+        sentences = [each.sentence for each in attack.findings]
+        named = f"{row['organization_id_state']}, {row['breakdown_code']} {row['group_code']}"
+        assert any(f"= {row['d']}: {row['indicator_code']}" in each and f"{named}." in each for each in sentences)
 
 
 def test_a1_subtraction_of_all_other_groups(tmp_path):
@@ -203,7 +225,7 @@ def test_a3_nobody_of_the_hidden_groups_is_in_the_numerator(tmp_path):
 
 
 def test_a4_a_partner_that_leaves_too_little_room(tmp_path):
-    """A band says at most 34% of three people: 0 or 1."""
+    """A band says at most 10% of three people: 0."""
     rows = hide(one_school(f=(3, 0), m=(30, 15), x=(40, 20)), "f", "m", only_numerator=True)
     banded = pl.col("group_code") == "f"
     rows = rows.with_columns(
@@ -228,6 +250,125 @@ def test_a5_what_hidden_groups_have_together_changed_by_one(tmp_path):
     before = write(tmp_path / "before", hide(one_school(f=(2, 1), m=(12, 6), x=(40, 20)), "f", "m"))
     after = write(tmp_path / "after", hide(one_school(f=(2, 1), m=(13, 6), x=(51, 26)), "f", "m"))
     assert "residual_of_revision" in found(after, ONE, (before,))
+
+
+def last_two(sizes: dict, old: tuple, new: tuple, folder: Path, before: dict | None = None):
+    """The attack on a release of one school that hides the groups `new`, beside one that hid the groups `old`, each of
+    which tells nothing by itself. before: the sizes then, if others."""
+    first = write(folder / "first", hide(one_school(**(before or sizes)), *old))
+    second = write(folder / "second", hide(one_school(**sizes), *new))
+    assert found(first) == found(second) == set()
+    return attack_release(second, ONE, (first,))
+
+
+def test_a5_another_partner_than_in_the_last_release(tmp_path):
+    """72 - 30 - 40 = 2: of the two figures that the group needs this release tells one, and the last one the other."""
+    attack = last_two({"f": (2, 1), "m": (30, 15), "x": (40, 20)}, ("f", "m"), ("f", "x"), tmp_path)
+    assert {each.rule for each in attack.findings} == {"joined"} and attack.past == ()
+    assert any("= 2: one all 2026, school S00, gender f" in each.sentence for each in attack.findings)
+    assert any("gender f lies between 2 and 2" in each.sentence for each in attack.findings)
+
+
+def test_a5_two_groups_that_are_few_together_with_another_partner(tmp_path):
+    sizes = {"f": (1, 0), "m": (30, 15), "x": (40, 20), "w": (1, 1)}
+    attack = last_two(sizes, ("f", "w", "m"), ("f", "w", "x"), tmp_path)
+    assert any("= 2: one all 2026, school S00, gender f" in each.sentence for each in attack.findings)
+
+
+def test_a5_the_same_partners_or_one_more_tell_nothing(tmp_path):
+    sizes = {"f": (2, 1), "m": (30, 15), "x": (40, 20), "w": (20, 10)}
+    assert last_two(sizes, ("f", "m"), ("f", "m"), tmp_path / "same").findings == []
+    assert last_two(sizes, ("f", "m"), ("f", "m", "x"), tmp_path / "more").findings == []
+    assert last_two(sizes, ("f", "m", "x"), ("f", "m", "w"), tmp_path / "other").findings == []  # two of them are open
+
+
+def test_a5_nothing_is_carried_over_to_a_school_that_changed(tmp_path):
+    """Seven came: whether x is one of those that grew is not to be read."""
+    sizes = {"f": (2, 1), "m": (30, 15), "x": (47, 24)}
+    attack = last_two(sizes, ("f", "m"), ("f", "x"), tmp_path, {**sizes, "x": (40, 20)})
+    assert attack.findings == []
+
+
+def test_a5_what_the_last_release_hid_and_this_one_tells(tmp_path):
+    """School 1 grew, so that its small group of then is no figure of tonight; school 0 is as it was, and its group,
+    hidden then with the other's, is told now: so the other school's of then is known."""
+    sizes = {(school, group): (20, 10) for school in range(3) for group in "fm"} | {(1, "f"): (2, 1)}
+    grown = {**sizes, (1, "f"): (12, 6)}
+    school = pl.col("organization_id_state")
+    then = hide(told(sizes), "f", "m", where=school.is_in(["S00", "S01"]))
+    first, second = write(tmp_path / "first", then), write(tmp_path / "second", told(grown))
+    assert found(first) == found(second) == set()
+    attack = attack_release(second, ONE, (first,))
+    assert "joined" in {each.rule for each in attack.findings}
+    assert any("S01, gender f lies between 2 and 2" in each.sentence for each in attack.findings)
+
+
+def test_a5_what_earlier_releases_gave_away_is_told_apart_from_what_this_one_does(tmp_path):
+    sizes = {"f": (2, 1), "m": (30, 15), "x": (40, 20)}
+    assert last_two(sizes, ("f", "m"), ("f", "x"), tmp_path).findings
+    folders = [tmp_path / "first", tmp_path / "second"]
+    again = attack_release(write(tmp_path / "third", hide(one_school(**sizes), "f", "m")), ONE, folders)
+    assert again.findings == [] and {each.rule for each in again.past} == {"joined"}
+    assert "earlier releases" in again.as_text()
+
+
+OUTSIDE = ("four_year_graduation", "chronic_absenteeism")
+
+
+def test_a6_every_denominator_known_from_elsewhere_tells_no_hidden_numerator(tmp_path):
+    """Federal files publish the people of every school and group; with all of them at hand no numerator is exact."""
+    hidden = 0
+    for seed, (policy, bands) in enumerate([(SMALL, SMALL_BANDS), (SMALL, SMALL_BANDS), (POLICY, BANDS)]):
+        generator = np.random.default_rng(seed)
+        people = [
+            (code, school, gender, disability, outcome > 0)
+            for code in OUTSIDE
+            for school, gender, disability, outcome in somebody(generator)
+            for _ in range(1 if policy is SMALL else 4)
+        ]
+        declaration = declare(cube(people), PLACES, GROUP, register(*OUTSIDE))
+        rows = mart_rows(protect(declaration, policy, bands, b"key"), bands, PLACES)
+        said = rules(**{code: {} for code in OUTSIDE})
+        seen = figures(read_rows(write(tmp_path / str(seed), rows)), said)
+        key = ["indicator_code", "organization_id_state", "breakdown_code", "group_code"]
+        exact = seen.rows.join(
+            declaration.cells.select(*key, d="denominator_count", n="numerator_count"),
+            on=key,
+            how="left",
+            maintain_order="left",
+        )
+        d, n = exact["d"].to_numpy(), exact["n"].to_numpy()
+        open_ = np.flatnonzero((seen.n == HIDDEN) & (d > 0))
+        place = {int(at): number for number, at in enumerate(open_)}
+        # Of his own making: sums over what is hidden, bands of the people known from elsewhere, and whole numbers.
+        lines, right = [], []
+        for tie in range(len(seen.parent)):
+            row = np.zeros(len(open_))
+            rest = 0
+            around = [(seen.parent[tie], 1), *((at, -1) for at in seen.member[seen.start[tie] : seen.start[tie + 1]])]
+            for at, sign in around:
+                if int(at) in place:
+                    row[place[int(at)]] += sign
+                elif d[at]:
+                    rest -= sign * n[at]
+            if row.any():
+                lines.append(row)
+                right.append(rest)
+        rule = LinearConstraint(np.array(lines), right, right)
+        box = Bounds(seen.n_low[open_], np.minimum(seen.n_high[open_], d[open_]))
+        low, high = n[open_].astype(float), n[open_].astype(float)
+        for number in range(len(open_)):
+            for sign in (1.0, -1.0):
+                if low[number] < high[number]:
+                    break
+                goal = np.zeros(len(open_))
+                goal[number] = sign
+                table = np.rint(milp(goal, constraints=rule, bounds=box, integrality=np.ones(len(open_))).x)
+                low, high = np.minimum(low, table), np.maximum(high, table)
+        sensitive = np.minimum(n[open_], d[open_] - n[open_]) < policy.minimum_count
+        assert not (sensitive & (low == high)).any()
+        hidden += int(sensitive.sum())
+    assert hidden > 100
 
 
 def test_a6_a_rate_beside_a_hidden_numerator(tmp_path):
@@ -256,6 +397,78 @@ def test_a7_graduates_of_one_table_are_nearly_the_people_of_another(tmp_path):
         [part.with_columns(indicator_code=pl.lit("graduates")), whole.with_columns(indicator_code=pl.lit("college"))]
     )
     assert "difference" in found(write(tmp_path, both), said)
+
+
+EACH = {"school": "each_school", "lea": "once_per_level", "state": "once_per_level"}
+EACH_SCHOOL = rules(one={"attribution": EACH})
+
+
+def three_schools(twice: int, *hidden: str) -> pl.DataFrame:
+    """Three schools of one LEA; `twice` boys count at two of them, and once above. The groups are hidden at school 1,
+    where two girls are."""
+    sizes = {(0, "f"): (40, 20), (0, "m"): (30, 15), (1, "f"): (2, 1), (1, "m"): (30, 15), (2, "f"): (20, 10)}
+    rows = hide(told({**sizes, (2, "m"): (20, 10)}), *hidden, where=pl.col("organization_id_state") == "S01")
+    above = (pl.col("organization_level") != "school") & pl.col("group_code").is_in(["all", "m", "z"])
+    return rows.with_columns(
+        *(
+            pl.when(above).then(pl.col(name) - less).otherwise(name).alias(name)
+            for name, less in (("denominator_count", 2 * twice), ("numerator_count", twice))
+        )
+    )
+
+
+def test_a7_each_school_against_the_lea_where_nobody_counts_twice(tmp_path):
+    """62 - 40 - 20 = 2: all students of the schools are as many as those of the LEA."""
+    attack = attack_release(write(tmp_path, three_schools(0, "f", "m")), EACH_SCHOOL)
+    assert {each.rule for each in attack.findings} == {"residual", "bounds"}
+    assert any("62" in each.sentence and "= 2: one all 2026, school S01, gender f" in each.sentence
+               for each in attack.findings)  # fmt: skip
+    assert any("S01, gender f lies between 2 and 2" in each.sentence for each in attack.findings)
+
+
+def test_a7_each_school_against_the_lea_where_so_few_count_twice_that_they_do_not_matter(tmp_path):
+    """With n = 10 a group of 2 to 8 is small, whoever of six it is that counts twice; one of 2 to 14 may be not."""
+    ten = replace(EACH_SCHOOL, minimum=10)
+    rows = hide(three_schools(3, "f", "m"), "y")
+    attack = attack_release(write(tmp_path / "few", rows), ten)
+    assert any("Or up to 6 more" in each.sentence for each in attack.findings if "people of" in each.sentence)
+    assert any("S01, gender f lies between 2 and 8: surely" in each.sentence for each in attack.findings)
+    attack = attack_release(write(tmp_path / "many", hide(three_schools(6, "f", "m"), "y")), ten)
+    assert not any(each.sentence.startswith("people of") for each in attack.findings)
+
+
+@pytest.mark.parametrize("more", [1, -1])
+def test_a7_nothing_is_taken_for_granted_of_an_lea_in_which_one_group_speaks_against_it(more, tmp_path):
+    """One of group w counts at two schools and a girl at none, or the other way round: the totals do not show it."""
+    sizes = {(school, group): (30, 15) for school in range(3) for group in "fmw"} | {(1, "f"): (2, 1)}
+    school, group, ten = pl.col("organization_id_state"), pl.col("group_code"), replace(EACH_SCHOOL, minimum=10)
+    rows = hide(told(sizes), "f", "m", where=school == "S01")
+    assert found(write(tmp_path / "as_many", rows), ten) == {"residual", "bounds"}
+    change = pl.when((school == "S02") & (group == "w")).then(more).when((school == "S00") & (group == "f")).then(-more)
+    rows = rows.with_columns(denominator_count=pl.col("denominator_count") + change.otherwise(0))
+    assert not [each for each in attack_release(write(tmp_path / "moved", rows), ten).findings
+                if each.about.startswith("people of")]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a7_a_protected_table_of_each_school_tells_nothing(seed, tmp_path):
+    """A few students count at two schools, with an outcome at each. Second runs of the suppressor are left out."""
+    generator = np.random.default_rng(seed)
+    people = [("one", *who, outcome > 0) for *who, outcome in somebody(generator)]
+    once = cube(people)
+    key = [name for name in once.columns if name not in ("denominator_count", "numerator_count")]
+    moved = [
+        (*who[:1], (who[1] // 10) * 10 + (who[1] + 1) % 3, *who[2:4], bool(generator.integers(0, 2)))
+        for who in people
+        if generator.random() < 0.05
+    ]
+    parts = [once, cube(moved).join(PLACES.filter(organization_level="school"), on="organization_key", how="semi")]
+    counts = pl.concat(parts).group_by(key).agg(pl.col("denominator_count", "numerator_count").sum()).sort(key)
+    registered = register("one", attribution=";".join(f"{level}={what}" for level, what in EACH.items()))
+    rows = mart_rows(
+        protect(declare(counts, PLACES, GROUP, registered), SMALL, SMALL_BANDS, b"key"), SMALL_BANDS, PLACES
+    )
+    assert moved and found(write(tmp_path, rows), replace(EACH_SCHOOL, policy=None)) == set()
 
 
 def test_a8_an_amount_of_money_in_an_official_row(tmp_path):
@@ -322,7 +535,7 @@ def insiders_learn(folder: Path, exact: pl.DataFrame, beside: int) -> list[tuple
                 goal[at] = sign
                 best = milp(goal, constraints=rule, bounds=Bounds(low, high), integrality=np.ones(len(low)))
                 values.append(round(best.x[at]))
-            if values[1] < POLICY.minimum_count or values[0] == values[1]:
+            if values[1] < POLICY.minimum_count or values[1] - values[0] + 1 < POLICY.interval_width:
                 learned.append((int(count[at]), int(count[known])))
     return learned
 

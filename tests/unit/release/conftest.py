@@ -37,7 +37,8 @@ def installation(tmp_path: Path):
         ],
     )
     made.seed("policy/shared_core.csv", [{"table_name": "dim_organization", "reason": "all numbers"}])
-    shutil.copy(load({}).seeds / "policy" / "protection.csv", settings.seeds / "policy")
+    for name in ("protection.csv", "rate_band.csv"):
+        shutil.copy(load({}).seeds / "policy" / name, settings.seeds / "policy")
     made.seed(
         "registers/statistic.csv",
         [*read_seed(load({}), "registers/statistic.csv"), *(

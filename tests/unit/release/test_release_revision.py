@@ -219,6 +219,8 @@ def test_stricter_rules_open_every_published_year_without_limit(installation):
     installation.publish(installation.night(FIRST), DAY_1)
     policy = settings.seeds / "policy" / "protection.csv"
     policy.write_text(policy.read_text().rstrip("\n") + "\nminimum_count,20,committee,2026-12-01,asked for\n")
+    bands = policy.with_name("rate_band.csv")  # which begin at the minimum
+    bands.write_text(bands.read_text().rstrip("\n") + "\n20,,0.10,0.90,committee,2026-12-01\n")
     # Tonight's official table obeys the new minimum: of 82 in 100 it would tell the 18 others.
     installation.warehouse(
         {("graduation", 2023): 80, ("graduation", 2024): 82, ("course", 2024): 63},
