@@ -70,7 +70,12 @@ def _said(found: ReleaseAttack) -> tuple[int, str]:
             f" Earlier releases give {len(found.past)} values away, which this one cannot take back; the arithmetic is "
             "in the restricted evidence."
         )
-    return found.unsettled + len(found.past), sentence
+    if found.likely:
+        sentence += (
+            f" To whoever runs the suppressor again {len(found.likely)} hidden figures are likely small; restricted "
+            "evidence names them."
+        )
+    return found.unsettled + len(found.past) + len(found.likely), sentence
 
 
 def public_rules(settings: Settings, day: date) -> Rules:
@@ -96,6 +101,7 @@ def attack_folder(settings: Settings, build_id: str, folder: Path) -> ReleaseAtt
     evidence.mkdir(parents=True, exist_ok=True, mode=0o700)
     pl.DataFrame(
         [(build_id, each.rule, each.sentence) for each in found.findings]
+        + [(build_id, each.rule, each.sentence) for each in found.likely]
         + [(build_id, "past", each.sentence) for each in found.past],
         schema={"build_id": pl.String, "rule": pl.String, "sentence": pl.String},
         orient="row",

@@ -68,7 +68,8 @@ class ReleaseAttack:
     """What was learned of how much: official figures read, of those not told, earlier releases compared, findings,
     unknowns that are no finding so far, but were not shown to be none within the time, and small blocks that a second
     run of the suppressor was tried on and made as they are published. past: what earlier releases together give away
-    without this one (as rules asked less, or this attack knew less): nobody can take that back.
+    without this one (as rules asked less, or this attack knew less): nobody can take that back. likely: what those
+    second runs tell; likely and not proven, as the reader does not hold the key.
     """
 
     figures: int
@@ -80,16 +81,19 @@ class ReleaseAttack:
     small: int = 0
     judged: int = 0
     past: tuple[Finding, ...] = ()
+    likely: tuple[Finding, ...] = ()
 
     def as_text(self) -> str:
         """The result for a terminal."""
         lines = [
             f"{self.figures} official figures, {self.hidden} of them not told in full, beside {self.compared} earlier "
             f"versions. Findings: {len(self.findings)}. No finding, but not shown to be none: {self.unsettled}. "
-            f"Second runs of the suppressor: {self.small} small blocks, {self.judged} of them made as published. "
+            f"Second runs of the suppressor: {self.small} small blocks, {self.judged} of them made as published, "
+            f"{len(self.likely)} figures likely small or known. "
             f"{self.seconds:.1f} s."
         ]
         lines += [f"  {each.rule}: {each.sentence}" for each in self.findings[:10]]
+        lines += [f"  {each.rule}: {each.sentence}" for each in self.likely[:10]]
         if self.past:
             lines.append(f"Given away by earlier releases already, whatever this one tells: {len(self.past)}.")
             lines += [f"  {each.rule}: {each.sentence}" for each in self.past[:10]]
@@ -112,10 +116,10 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     history = list(versions(earlier))
     for old in history:
         found += _revision(seen, beside(seen, old), rules)
-    unsettled, past, again = 0, [], Again([], 0, 0)
+    unsettled, past, likely, again = 0, [], [], Again([], 0, 0)
     try:
         alone = _solve(seen, rules, began + seconds, AGAIN * seconds)
-        again = alone.again
+        again, likely = alone.again, alone.likely
         joined, open_ = _joined(seen, alone, history, rules, began + seconds)
         unsettled = int(open_.sum())
         already = _already(history, rules, began + seconds) if joined else set()
@@ -126,7 +130,16 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     hidden = int(((seen.d == HIDDEN) | (seen.n == HIDDEN)).sum())
     spent = time.monotonic() - began
     return ReleaseAttack(
-        rows.height, hidden, len(history), found, unsettled, spent, again.small, again.judged, tuple(past)
+        rows.height,
+        hidden,
+        len(history),
+        found,
+        unsettled,
+        spent,
+        again.small,
+        again.judged,
+        tuple(past),
+        tuple(likely),
     )
 
 
@@ -240,6 +253,7 @@ class _Solved:
     given_away: np.ndarray
     findings: list[Finding]
     again: Again
+    likely: list[Finding]
 
 
 def _solve(seen: Figures, rules: Rules, until: float, longest: float = 0.0) -> _Solved:
@@ -250,17 +264,17 @@ def _solve(seen: Figures, rules: Rules, until: float, longest: float = 0.0) -> _
     low, high = system.low.copy(), system.high.copy()
     none = np.zeros(len(low), dtype=bool)
     if not len(low):
-        return _Solved(system, low, high, none, none, [], Again([], 0, 0))
+        return _Solved(system, low, high, none, none, [], Again([], 0, 0), [])
     unsettled = _tighten(seen, system, rules, low, high, until)
     given_away = _given_away(seen, system, rules, low, high)
     findings = _narrow(seen, system, rules, low, high, given_away)
-    again = Again([], 0, 0)
+    again, likely = Again([], 0, 0), []
     if longest > 0:
         again = run_again(seen, system, rules, low, high, time.monotonic() + longest)
         label = seen.labels()
         for at in again.away:
             about = f"{WORDS[system.kind[at]]} {label[system.figure[at]]}"
-            findings.append(
+            likely.append(
                 Finding(
                     "rerun",
                     f"{about} lies between {int(low[at])} and {int(high[at])}; "
@@ -268,7 +282,7 @@ def _solve(seen: Figures, rules: Rules, until: float, longest: float = 0.0) -> _
                     about,
                 )
             )
-    proven = _Solved(system, low, high, unsettled, given_away, findings, again)
+    proven = _Solved(system, low, high, unsettled, given_away, findings, again, likely)
     believed = np.flatnonzero(seen.loose.most["d"] != HIDDEN)
     return (_believing(seen, proven, believed, rules, until) or proven) if len(believed) else proven
 
@@ -293,7 +307,7 @@ def _believing(seen: Figures, proven: _Solved, sums: np.ndarray, rules: Rules, u
         known = np.concatenate([proven.given_away, np.zeros(more, dtype=bool)])
         which = _given_away(seen, system, rules, low, high)
         findings = proven.findings + _narrow(seen, system, rules, low, high, which & ~known)
-        return _Solved(system, low, high, unsettled, which | known, findings, proven.again)
+        return _Solved(system, low, high, unsettled, which | known, findings, proven.again, proven.likely)
     return None
 
 

@@ -46,6 +46,12 @@ def test_the_command_says_so_in_a_sentence(monkeypatch, capsys):
         (ReleaseAttack(40, 9, 2, [], 0, 1.0), "pass", 0, "No finding among 40 figures."),
         (ReleaseAttack(40, 9, 2, [], 7, 60.0), "warn", 7, "Of 7 hidden values the time given did not suffice"),
         (ReleaseAttack(40, 9, 2, [], 0, 1.0, past=(Finding("joined", "f"),)), "warn", 1, "Earlier releases give 1"),
+        (
+            ReleaseAttack(40, 9, 2, [], 0, 1.0, likely=(Finding("rerun", "f"),)),
+            "warn",
+            1,
+            "runs the suppressor again 1",
+        ),
         (ReleaseAttack(40, 9, 2, [Finding("bounds", "f is 2")], 7, 60.0), "fail", 1, "1 findings"),
     ],
 )
