@@ -98,16 +98,17 @@ def source_fingerprint(settings: Settings) -> str:
 
 def identity_basis(settings: Settings) -> str:
     """Hash of what the tables inside the vault are made by: their models and seeds, every macro, DuckDB's version."""
-    from pipelines.identity.policy import load_policy
+    from pipelines.identity.policy import load_policy, tiers_in_force
 
     nodes = json.loads(ensure_manifest(settings).read_text())["nodes"].values()
     files = {(settings.dbt_dir / node["original_file_path"]).resolve() for node in nodes if "vault" in node["tags"]}
     files |= set((settings.dbt_dir / "macros").rglob("*.sql")) | {settings.dbt_dir / "dbt_project.yml"}
     files |= set(settings.vault.glob("tokens.digest"))  # another key makes other tokens of the same records
     # Policy is dated: a row may come into force although no file changed.
-    day = planner.build_date(settings) or datetime.now(UTC).date()
+    day = planner.policy_day(settings)
     policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
-    digest = hashlib.sha256(f"{duckdb.__version__} {policy}".encode())
+    tiers = tiers_in_force(settings.seeds / "policy" / "match_tier.csv", day)
+    digest = hashlib.sha256(f"{duckdb.__version__} {policy} {tiers}".encode())
     for path in sorted(files, key=lambda path: path.name):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

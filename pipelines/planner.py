@@ -53,6 +53,12 @@ def build_date(settings: Settings) -> date | None:
     return day_of(current_build(settings)) if path.exists() else None
 
 
+def policy_day(settings: Settings) -> date:
+    """The day for which dated policy is read where nobody names one: that of the running build, before the first build
+    today (UTC, in which builds are dated)."""
+    return build_date(settings) or datetime.now(UTC).date()
+
+
 def day_of(build_id: str) -> date:
     """The day a build id starts with: a rebuild applies the policy of the day of the build, not of today.
 

@@ -1,4 +1,4 @@
-"""Rows of the seeds that people keep, as text, and who may sign.
+"""Rows of the seeds that people keep, as text, which of them are in force, and who may sign.
 
 What belongs here: reading a seed file, its dates, the officers in office. What does not: what a register's rows mean
 (the room that it concerns).
@@ -29,6 +29,24 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
+
+
+def rows_in_force(path: Path, key: str, as_of: date) -> list[tuple[int, dict[str, str]]]:
+    """(line of the file, row) of a policy file, in its order, as it stands on a day: for each value of the column `key`
+    all rows of its newest effective_date not after `as_of`. A row without a date always counts; none when the file is
+    absent. Errors: RegisterError that names file and line of a date that is none."""
+    rows = list(enumerate(read_rows(path), start=2))
+    since = [
+        day(row["effective_date"], f"{path.name}, line {line}", "effective_date")
+        if row.get("effective_date")
+        else date.min
+        for line, row in rows
+    ]
+    newest: dict[str, date] = {}
+    for (_, row), begins in zip(rows, since, strict=True):
+        if begins <= as_of:
+            newest[row[key]] = max(begins, newest.get(row[key], date.min))
+    return [each for each, begins in zip(rows, since, strict=True) if newest.get(each[1][key]) == begins]
 
 
 def day(text: str, place: str, column: str) -> date:

@@ -53,7 +53,8 @@
     {%- set found = {} -%}
     {%- if execute %}
         {%- set rows = run_query(
-            'select tier, rule, key_name, guard, joins, cap, name_limit from ' ~ ref('match_tier') ~ ' order by try_cast(tier as integer)'
+            'select tier, rule, key_name, guard, joins, cap, name_limit from ' ~ policy_rows('match_tier', 'tier')
+            ~ ' as policy order by try_cast(tier as integer)'
         ).rows -%}
         {%- for row in rows %}
             {%- set tier = {

@@ -3,7 +3,7 @@
   int_linkage__key. A tier names the guards that it needs; a name that is not here stops the build (identity_tiers).
 
   With `text`, names are compared as text too (rows a_text and b_text of stg_identity__record): prefixes, initials and
-  spelling. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
+  spelling; given_short leaves spelling out. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
   With `unread`, every name agrees: what fails even so need not be read.
 -#}
 {% macro identity_guards(text=false, unread=false) %}
@@ -20,7 +20,7 @@
         and month(a.birth_date) = day(b.birth_date)
         and day(a.birth_date) = month(b.birth_date)
     {%- endset -%}
-    {%- set given -%}
+    {%- set given_short -%}
         {%- if unread %}true{% else %}
         (
             a.given = b.given
@@ -36,8 +36,15 @@
                     or starts_with(b_text.given_name, a_text.given_name)
                 )
             )
-            or jaro_winkler_similarity(a_text.given_name, b_text.given_name) >= {{ limit.given_similarity }}
             {%- endif %}
+        )
+        {%- endif %}
+    {%- endset -%}
+    {%- set given -%}
+        {%- if unread or not text %}{{ given_short }}{% else %}
+        (
+            {{ given_short }}
+            or jaro_winkler_similarity(a_text.given_name, b_text.given_name) >= {{ limit.given_similarity }}
         )
         {%- endif %}
     {%- endset -%}
@@ -73,6 +80,7 @@
     {%- endset -%}
     {{ return({
         'given_agrees': given,
+        'given_short': given_short,
         'birth_agrees': born,
         'birth_or_name': '(' ~ born ~ ' and (' ~ given ~ ' or ' ~ surname ~ ')) or (' ~ given ~ ' and ' ~ surname ~ ') or (('
             ~ given ~ ' or ' ~ surname ~ ') and ((' ~ near_birth ~ ') or (' ~ swapped ~ ')))',

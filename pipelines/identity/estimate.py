@@ -11,10 +11,12 @@ number alone, so that no estimate but the clerical one speaks of them.
 from __future__ import annotations
 
 import math
+from datetime import date
 
 import duckdb
 import polars as pl
 
+from pipelines import planner
 from pipelines.identity import registry, student_group
 from pipelines.identity.policy import tier_weights
 from pipelines.settings import Settings
@@ -72,12 +74,15 @@ def chapman(first: int, second: int, both: int, pairs_per_person: float = 1.0) -
     return total, float(found + math.floor(unseen / spread)), float(found + math.ceil(unseen * spread))
 
 
-def estimates(con: duckdb.DuckDBPyConnection, settings: Settings, units: pl.DataFrame, most: int) -> pl.DataFrame:
+def estimates(
+    con: duckdb.DuckDBPyConnection, settings: Settings, units: pl.DataFrame, most: int, day: date
+) -> pl.DataFrame:
     """Sums of every method by sector pair and by school year, for profiles of student groups.
 
     con: an open vault after identity. units: record_key, person_key, profile (a number for a combination of student
     groups), school_year (the first in which the record is used) and true_person_id (null where unknown), one row a
     record. At most about `most` records are compared with all others: a sample by record, the same every night.
+    day: whose policy counts.
     Returns ESTIMATE and SUMS. `people`: the persons behind the pairs. `true_*`: what the truth says of the same sum,
     null where it is unknown. `first`, `second`, `both`: the two lists of capture-recapture; elsewhere `first` is the
     sum of squared weights of a clerical sample, `second` the numerator if a hidden number that speaks against what all
@@ -88,7 +93,7 @@ def estimates(con: duckdb.DuckDBPyConnection, settings: Settings, units: pl.Data
     try:
         _compared(con, max(1, math.ceil(units.height / max(most, 1))))
         frames = [_captured(con, dimensions) for dimensions in ("sectors", "years", "whole")]
-        frames += [_model(con, settings, dimensions) for dimensions in ("sectors", "whole")]
+        frames += [_model(con, settings, dimensions, day) for dimensions in ("sectors", "whole")]
         frames += [_clerical(con, dimensions) for dimensions in ("sectors", "whole")]
     finally:
         con.unregister("measured_unit")
@@ -253,9 +258,9 @@ def _sum(method, metric, numerator, denominator, lists, people, true_numerator, 
 
 
 # --- what the model says of itself ----------------------------------------------------------------------------------
-def _model(con: duckdb.DuckDBPyConnection, settings: Settings, dimensions: str) -> pl.DataFrame:
+def _model(con: duckdb.DuckDBPyConnection, settings: Settings, dimensions: str, day: date) -> pl.DataFrame:
     """Expected shares by the weights alone: right pairs among those joined, joined ones among right pairs."""
-    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv")
+    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv", day)
     con.register("tier_weight", pl.DataFrame({"tier": list(weights), "weight": list(weights.values())}).to_arrow())
     try:
         return con.execute(
@@ -297,7 +302,7 @@ def draw_sample(con: duckdb.DuckDBPyConnection, settings: Settings, size: int, b
     Each stratum gives by the square root of its size, at least two where it has them: rare rules and small groups are
     judged too. The same build gives the same sample.
     """
-    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv")
+    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv", planner.day_of(build_id))
     present = con.execute(f"SELECT * FROM {registry.PRESENT_LINK}").pl()
     groups = student_group.person_groups(settings, present).select("person_key", group="race_ethnicity_2007")
     con.register("tier_weight", pl.DataFrame({"tier": list(weights), "weight": list(weights.values())}).to_arrow())

@@ -9,7 +9,6 @@ A record is a distinct identifier tuple (record_key). Pairs of records are count
 
 from __future__ import annotations
 
-import csv
 from datetime import date
 
 import polars as pl
@@ -22,6 +21,7 @@ from pipelines.identity.registry import write_exchange
 from pipelines.identity.student_group import BREAKDOWNS, NOT_REPORTED, person_groups, used_years
 from pipelines.identity.vault import open_vault
 from pipelines.quality import check_result
+from pipelines.registers import rows_in_force
 from pipelines.settings import Settings
 
 QUALITY = {
@@ -73,11 +73,12 @@ def measure_links(settings: Settings, build_id: str) -> pl.DataFrame:
         rows += pair_rates(units)
     quality = pl.DataFrame(rows, schema=QUALITY, orient="row").sort("metric", "sector_a", "sector_b")
     write_exchange(quality, settings.exchange / "link_quality.parquet")
-    groups = measure_groups(settings, bridge, units)
+    day = planner.day_of(build_id)
+    groups = measure_groups(settings, bridge, units, day)
     write_exchange(groups, settings.exchange / "link_quality_group.parquet")
-    checks = link_checks(settings, quality, units is not None) + group_checks(settings, groups)
+    checks = link_checks(settings, quality, units is not None, day) + group_checks(settings, groups, day)
     if units is not None:
-        checks += share_checks(settings, linkable_shares(settings, units))
+        checks += share_checks(settings, linkable_shares(settings, units), day)
     check_result.record(settings, build_id, "linkage", checks)
     return quality
 
@@ -182,7 +183,7 @@ def _suspicions(settings: Settings, bridge: pl.DataFrame, build_id: str) -> list
 
 
 # --- by student group and school year --------------------------------------------------------------------------
-def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame | None) -> pl.DataFrame:
+def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame | None, day: date) -> pl.DataFrame:
     """Link quality by sector pair x student group x school year, columns GROUP_QUALITY.
 
     units: as `pair_rates` takes them, with record_key; None without truth. Both sectors empty: all pairs together;
@@ -222,11 +223,11 @@ def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame
         )
         frames.append(_by_group(pairs, profiles, ["numerator", "denominator"]))
     with open_vault(settings) as con:
-        most = int(measure_policy(settings)["estimate_records"])
-        sums = estimate.estimates(con, settings, records.join(truth, on="record_key", how="left"), most)
+        most = int(measure_policy(settings, day)["estimate_records"])
+        sums = estimate.estimates(con, settings, records.join(truth, on="record_key", how="left"), most, day)
     if sums.height:
         estimated = _by_group(sums, profiles, list(estimate.SUMS), totals=False)
-        needed = measure_policy(settings)["judgements_needed"]
+        needed = measure_policy(settings, day)["judgements_needed"]
         frames.append(
             estimate.rates(estimated).with_columns(
                 pl.when((pl.col("method") != "clerical_sample") | (pl.col("people") >= needed))
@@ -245,15 +246,10 @@ def measure_groups(settings: Settings, bridge: pl.DataFrame, units: pl.DataFrame
     )
 
 
-def measure_policy(settings: Settings) -> dict[str, float]:
-    """Parameter -> number of seeds/policy/link_measure.csv, the newest row in force today."""
-    chosen: dict[str, tuple[str, float]] = {}
-    with (settings.seeds / "policy" / "link_measure.csv").open(newline="") as handle:
-        for row in csv.DictReader(handle):
-            since = row["effective_date"]
-            if since <= date.today().isoformat() and since >= chosen.get(row["parameter"], ("", 0.0))[0]:
-                chosen[row["parameter"]] = (since, float(row["value"]))
-    return {name: value for name, (_, value) in chosen.items()}
+def measure_policy(settings: Settings, day: date) -> dict[str, float]:
+    """Parameter -> number of seeds/policy/link_measure.csv, as it stands on a day."""
+    path = settings.seeds / "policy" / "link_measure.csv"
+    return {row["parameter"]: float(row["value"]) for _, row in rows_in_force(path, "parameter", day)}
 
 
 def _profiles(groups: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -518,12 +514,12 @@ def _truth_units(settings: Settings, bridge: pl.DataFrame) -> pl.DataFrame | Non
     return units if units.height else None
 
 
-def link_checks(settings: Settings, quality: pl.DataFrame, truth_is_known: bool) -> list[dict]:
-    """One check result per sector pair and rate; the bar is policy (seeds/policy/check_threshold.csv).
+def link_checks(settings: Settings, quality: pl.DataFrame, truth_is_known: bool, day: date) -> list[dict]:
+    """One check result per sector pair and rate; the bar is the policy of `day` (check_threshold.csv).
 
     Without truth nobody can say how many links are right: precision and recall are then recorded as not applicable.
     """
-    bars = _bars(settings)
+    bars = _bars(settings, day)
     rows = []
     if not truth_is_known:
         rows = [
@@ -548,14 +544,14 @@ def link_checks(settings: Settings, quality: pl.DataFrame, truth_is_known: bool)
     return rows
 
 
-def worst_group(settings: Settings, groups: pl.DataFrame) -> dict | None:
+def worst_group(settings: Settings, groups: pl.DataFrame, day: date) -> dict | None:
     """The student group whose names link worst: the row of `groups` (GROUP_QUALITY) with the smallest share of pairs
     found, over all sectors and years; None where no group has enough pairs.
 
     Judged by truth where it is known, otherwise by what names alone find of the pairs that a hidden Social Security
     number or state student id proves. `not_reported` is no group.
     """
-    needed = measure_policy(settings)["group_pairs_needed"]
+    needed = measure_policy(settings, day)["group_pairs_needed"]
     rows = groups.filter(
         (pl.col("sector_a") == "")
         & pl.col("school_year").is_null()
@@ -570,13 +566,13 @@ def worst_group(settings: Settings, groups: pl.DataFrame) -> dict | None:
     return None
 
 
-def group_checks(settings: Settings, groups: pl.DataFrame) -> list[dict]:
+def group_checks(settings: Settings, groups: pl.DataFrame, day: date) -> list[dict]:
     """Whether the student group that links worst reaches the bar of the policy; named in the message."""
-    worst = worst_group(settings, groups)
+    worst = worst_group(settings, groups, day)
     if worst is None or worst["method"] != "truth":
         message = "No student group has enough pairs whose truth is known."
         return [_check(WORST_GROUP, "not_applicable", message)]
-    bar = _bars(settings).get(_check_id(WORST_GROUP))
+    bar = _bars(settings, day).get(_check_id(WORST_GROUP))
     total = int(worst["denominator"])
     failing = total - int(worst["numerator"])
     status = "not_applicable" if bar is None else "pass" if failing <= bar * total else "fail"
@@ -588,12 +584,12 @@ def group_checks(settings: Settings, groups: pl.DataFrame) -> list[dict]:
     return [_check(WORST_GROUP, status, message, failing, total)]
 
 
-def share_checks(settings: Settings, shares: pl.DataFrame) -> list[dict]:
+def share_checks(settings: Settings, shares: pl.DataFrame, day: date) -> list[dict]:
     """Whether the linkable share computed from the deliveries is the generator's own, by sector pair.
 
     shares: sector_a, sector_b, own, generator, people.
     """
-    bar = _bars(settings).get(_check_id("linkable_share"))
+    bar = _bars(settings, day).get(_check_id("linkable_share"))
     rows = []
     for a, b, own, generator, people in shares.select("sector_a", "sector_b", "own", "generator", "people").iter_rows():
         apart = abs(own - generator)
@@ -608,9 +604,10 @@ def share_checks(settings: Settings, shares: pl.DataFrame) -> list[dict]:
     return rows
 
 
-def _bars(settings: Settings) -> dict[str, float]:
-    with (settings.seeds / "policy" / "check_threshold.csv").open(newline="") as handle:
-        return {row["check_id"]: float(row["maximum_share"]) for row in csv.DictReader(handle)}
+def _bars(settings: Settings, day: date) -> dict[str, float]:
+    """Check id -> the share that may fail, of the checks that the policy names in full."""
+    path = settings.seeds / "policy" / "check_threshold.csv"
+    return {row["check_id"]: float(row["maximum_share"]) for _, row in rows_in_force(path, "check_id", day)}
 
 
 def _check_id(metric: str) -> str:

@@ -18,10 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+import duckdb
 import numpy as np
 import polars as pl
 
 from pipelines.identity.linker.group import components, group
+from pipelines.identity.linker.model import conditions
 from pipelines.identity.policy import IdentityPolicy
 
 # A steward's verdict outranks every fact and every tier; a fact outranks every sum of agreements.
@@ -30,6 +32,8 @@ SAME, DISTINCT, CONTRADICTION = 1e9, -1e12, -1e6
 # Of a pair that only a model scored; after every tier of the policy.
 SCORE_TIER = 800
 SCORE_RULE = "probability"
+# Why two records may be twins although only their given names differ.
+OTHER_NAME = "two_common_given_names"
 
 MEMBER = {
     "record_key": pl.Int64, "block": pl.Int64, "loose": pl.Int64, "close": pl.Int64, "rule": pl.String,
@@ -78,7 +82,8 @@ def partition(
 ) -> Partition:
     """Group records into persons.
 
-    records: record_key, sector and FACTS (nulls allowed), one row per record.
+    records: record_key, sector and FACTS (nulls allowed), one row per record; and, where it may be told, common_given:
+    the given name of those whose name is common in the state.
     pairs: record_key_a, record_key_b, tier, rule, joins ('link' or 'attach'), follower. scores: WEIGHED, pairs that no
     tier names. verdicts: record_key_a, record_key_b, verdict, the newest per pair. refused: record_key,
     anchor_record_key and, where it may be true, is_crowded: a wage record and a record with its SSN whose names do not
@@ -86,6 +91,8 @@ def partition(
     without it only the pairs given have a weight. known_names: lets a wage follow a person by another name under which
     the person is known. Pairs with a record that is not in `records` are left out.
     """
+    if "common_given" not in records.columns:
+        records = records.with_columns(common_given=pl.lit(None, pl.String))
     records = records.sort("record_key")
     keys = records["record_key"].to_numpy()
     evidence = _evidence(keys, pairs, policy, tier_weight, _believable(scores, records, policy), verdicts)
@@ -134,15 +141,18 @@ def partition(
 
 
 def dates_agree_nearly(first: date | None, second: date | None, generation_years: int) -> bool:
-    """True unless two full dates differ by more than one part (year, month, day) and are no swap of day and month.
+    """True unless two full dates differ by more than one part (year, month, day), are no swap of day and month and no
+    neighbors (a day off by one over the end of a month).
 
     Years further apart than `generation_years` are two people's, whatever else agrees.
     """
     if first is None or second is None:
         return True
     equal = (first.year == second.year) + (first.month == second.month) + (first.day == second.day)
-    return (equal >= 2 and abs(first.year - second.year) <= generation_years) or (
-        first.year == second.year and (first.month, first.day) == (second.day, second.month)
+    return (
+        (equal >= 2 and abs(first.year - second.year) <= generation_years)
+        or (first.year == second.year and (first.month, first.day) == (second.day, second.month))
+        or abs((first - second).days) <= 1
     )
 
 
@@ -218,7 +228,7 @@ def _believable(scores: pl.DataFrame | None, records: pl.DataFrame, policy: Iden
     """The scored pairs that may tie: not by a name alone, not between kin, not where a fact speaks against it."""
     if scores is None:
         return None
-    facts = records.select("record_key", *FACTS, is_confirmed=pl.lit(False))
+    facts = records.select("record_key", *FACTS, "common_given", is_confirmed=pl.lit(False))
     both = scores
     for end in "ab":
         own = facts.rename({name: f"{name}_{end}" for name in facts.columns})
@@ -227,7 +237,7 @@ def _believable(scores: pl.DataFrame | None, records: pl.DataFrame, policy: Iden
         *(pl.col(f"{name}_a").is_not_null() & pl.col(f"{name}_b").is_not_null() for name in BESIDE_A_NAME)
     )
     years = policy.generation_years
-    against = (_contradiction(both, years) != "") | (_like_kin(both, years) != "") | ~both.select(beside).to_series()
+    against = (_contradiction(both, years) != "") | (_like_kin(both) != "") | ~both.select(beside).to_series()
     return both.filter(~against).select(scores.columns)
 
 
@@ -269,7 +279,11 @@ def _smallest(keys: np.ndarray, label: np.ndarray) -> np.ndarray:
 def _solve(
     records: pl.DataFrame, evidence: pl.DataFrame, policy: IdentityPolicy, weigh: Weigh | None
 ) -> tuple[np.ndarray, np.ndarray, pl.DataFrame]:
-    """Close and loose group of each record, and the pairs that would have joined two close groups."""
+    """Close and loose group of each record, and the pairs that would have joined two close groups.
+
+    Of a core above the limit not every pair is weighed, so that a chain may run between records that nobody
+    compared: where a fact speaks against two that meet in one group it is added, and the core is solved once more.
+    """
     keys = records["record_key"].to_numpy()
     linking = evidence.filter(pl.col("verdict") != "distinct")
     surely = _label(keys, linking.filter((pl.col("tier") < SCORE_TIER) | (pl.col("bits") >= policy.edge_weight)))
@@ -280,16 +294,22 @@ def _solve(
         return perhaps, perhaps, pl.DataFrame(schema=CONFLICT).drop("block")
     weighed = _all_pairs(inside, evidence, policy, weigh)
     local = inside["position"].to_numpy()
-    a, b = (np.searchsorted(local, weighed[name].to_numpy()) for name in ("position_a", "position_b"))
-    bits, said = weighed["bits"].to_numpy(), weighed["said"].to_numpy()
-    tied = surely[local[a]] == surely[local[b]]
-    found = group(
-        len(local), a[tied], b[tied], bits[tied], said[tied], policy.merge_weight, policy.keep_weight, absent_weight=0.0
-    )
-    held = _join_on(found, a, b, bits, said, policy.keep_weight)
-    close, loose = perhaps.copy(), perhaps.copy()
-    close[local], loose[local] = keys[local[found]], keys[local[held]]
-    return close, loose, _conflicts(weighed, close, loose)
+    large = inside.filter(pl.len().over("core") > policy.block_limit)
+    while True:
+        a, b = (np.searchsorted(local, weighed[name].to_numpy()) for name in ("position_a", "position_b"))
+        bits, said = weighed["bits"].to_numpy(), weighed["said"].to_numpy()
+        tied = surely[local[a]] == surely[local[b]]
+        found = group(
+            len(local), a[tied], b[tied], bits[tied], said[tied], policy.merge_weight, policy.keep_weight,
+            absent_weight=0.0,
+        )  # fmt: skip
+        held = _join_on(found, a, b, bits, said, policy.keep_weight)
+        close, loose = perhaps.copy(), perhaps.copy()
+        close[local], loose[local] = keys[local[found]], keys[local[held]]
+        unseen = _unseen_facts(large, loose, weighed, evidence, policy)
+        if not unseen.height:
+            return close, loose, _conflicts(weighed, close, loose)
+        weighed = pl.concat([weighed, unseen]).sort("record_key_a", "record_key_b")
 
 
 def _join_on(
@@ -326,12 +346,7 @@ def _all_pairs(
     position_a, position_b, core, bits, said, tier, rule, reason. Of a core above the limit only pairs with evidence.
     """
     size = inside.group_by("core").agg(size=pl.len())
-    facts = inside.select(
-        "core", "record_key", "position", "sector", "ssn", "student_id_state", "birth_date", "given_root"
-    )
-    facts = facts.join(_confirmed(facts), on=["core", "ssn"], how="left").with_columns(
-        pl.col("is_confirmed").fill_null(False)
-    )
+    facts = _facts(inside)
     small = facts.join(size.filter(pl.col("size") <= policy.block_limit), on="core", how="semi")
     every = small.join(small, on="core", suffix="_b").filter(pl.col("record_key") < pl.col("record_key_b"))
     known = evidence.select("record_key_a", "record_key_b", "tier", "rule", "bits", "said", "verdict")
@@ -342,12 +357,8 @@ def _all_pairs(
         every = pl.concat(
             [every, given.join(large, on="record_key").join(right, on=["core", "record_key_b"]).select(every.columns)]
         )
-    every = every.rename({name: f"{name}_a" for name in facts.columns if name != "core"}).with_columns(
-        reason=pl.lit("", pl.String)
-    )
-    every = every.with_columns(
-        reason=_contradiction(every, policy.generation_years), kin=_like_kin(every, policy.generation_years)
-    )
+    every = every.rename({name: f"{name}_a" for name in facts.columns if name != "core"})
+    every = every.with_columns(**_facts_against(every, facts, evidence, policy))
     every = every.join(known, on=["record_key_a", "record_key_b"], how="left", maintain_order="left")
     if weigh is not None and every.height:
         told = weigh(every.select("record_key_a", "record_key_b")).select(
@@ -357,8 +368,14 @@ def _all_pairs(
     else:
         every = every.with_columns(weighed=pl.lit(None, pl.Float64), compared=pl.lit(None, pl.Float64))
     is_fact = pl.col("reason") != ""
-    return every.select(
-        "record_key_a", "record_key_b", "position_a", "position_b", "core", "tier", "rule",
+    kin_weight = (
+        pl.when(pl.col("kin") == OTHER_NAME).then(policy.other_name_weight).otherwise(pl.lit(policy.kin_weight))
+    )
+    # What differs here was judged on another pair: that the model finds it unlike says nothing any more.
+    compared = pl.when("is_answered").then(pl.lit(None, pl.Float64)).otherwise(pl.col("compared"))
+    weighed = pl.when("is_answered").then(pl.lit(None, pl.Float64)).otherwise(pl.col("weighed"))
+    return every.with_columns(weighed=weighed, compared=compared).select(
+        *PLACE, "tier", "rule",
         pl.when(pl.col("verdict") == "distinct").then(pl.lit("verdict_distinct"))
         .when(pl.col("verdict") == "same").then(pl.lit(""))
         .when((pl.col("reason") == "") & (pl.col("kin") != "") & pl.col("bits").is_null())
@@ -366,7 +383,7 @@ def _all_pairs(
         .otherwise(pl.col("reason")).alias("reason"),
         pl.when(pl.col("verdict").is_in(["same", "distinct"])).then(pl.col("bits"))
         .when(is_fact).then(CONTRADICTION)
-        .when((pl.col("kin") != "") & pl.col("bits").is_null()).then(pl.min_horizontal("weighed", policy.kin_weight))
+        .when((pl.col("kin") != "") & pl.col("bits").is_null()).then(pl.min_horizontal("weighed", kin_weight))
         .otherwise(pl.max_horizontal(pl.col("bits"), pl.col("weighed"))).fill_null(0.0).alias("bits"),
         # What a tier, a fact or a steward says counts even where the model finds nothing to compare.
         pl.max_horizontal(
@@ -376,6 +393,79 @@ def _all_pairs(
             .otherwise(0.0),
         ).alias("said"),
     ).sort("record_key_a", "record_key_b")  # fmt: skip
+
+
+def _unseen_facts(
+    large: pl.DataFrame, loose: np.ndarray, weighed: pl.DataFrame, evidence: pl.DataFrame, policy: IdentityPolicy
+) -> pl.DataFrame:
+    """Pairs of records of large cores that met in one loose group although a fact speaks against them, and that
+    `weighed` lacks; in its form."""
+    facts = _facts(large).with_columns(loose=loose[large["position"].to_numpy()])
+    pairs = facts.join(facts.drop("core"), on="loose", suffix="_b")
+    pairs = pairs.filter(pl.col("record_key") < pl.col("record_key_b"))
+    pairs = pairs.drop("loose").rename({name: f"{name}_a" for name in facts.columns if name not in ("core", "loose")})
+    pairs = pairs.join(weighed, on=["record_key_a", "record_key_b"], how="anti")
+    return (
+        pairs.with_columns(**_facts_against(pairs, facts, evidence, policy))
+        .filter(pl.col("reason") != "")
+        .select(
+            *PLACE, "reason", tier=pl.lit(None, pl.Int64), rule=pl.lit(None, pl.String), bits=pl.lit(CONTRADICTION),
+            said=pl.lit(1.0),
+        )
+        .select(weighed.columns)
+    )  # fmt: skip
+
+
+def _facts(inside: pl.DataFrame) -> pl.DataFrame:
+    """What is compared of each record: core, record_key, position, numbers, birth date, name, is_confirmed."""
+    facts = inside.select(
+        "core", "record_key", "position", "sector", "ssn", "student_id_state", "birth_date", "given_root",
+        "common_given",
+    )  # fmt: skip
+    confirmed = _confirmed(facts)
+    return facts.join(confirmed, on=["core", "ssn"], how="left", maintain_order="left").with_columns(
+        pl.col("is_confirmed").fill_null(False)
+    )
+
+
+PLACE = ("record_key_a", "record_key_b", "position_a", "position_b", "core")
+
+
+def _facts_against(
+    every: pl.DataFrame, facts: pl.DataFrame, evidence: pl.DataFrame, policy: IdentityPolicy
+) -> dict[str, pl.Series]:
+    """Of each pair: reason and kin ('' where none), and is_answered, whether a steward said of two records of the core
+    with the same two birth dates that they are one person: the dates speak no more against anyone of it.
+
+    facts: as `_facts` gives them, of every record of the cores.
+    """
+    answered = _answered(every, facts, evidence)
+    return {
+        "reason": _contradiction(every, policy.generation_years, answered),
+        "kin": _like_kin(every),
+        "is_answered": answered,
+    }
+
+
+def _answered(every: pl.DataFrame, facts: pl.DataFrame, evidence: pl.DataFrame) -> pl.Series:
+    """Whether a steward's 'same' was said of two records of the core with the two birth dates of the pair."""
+    dates = facts.select("record_key", "core", "birth_date")
+    judged = (
+        evidence.filter(pl.col("verdict") == "same")
+        .join(dates, left_on="record_key_a", right_on="record_key")
+        .join(dates.drop("core"), left_on="record_key_b", right_on="record_key", suffix="_b")
+        .select(
+            "core", low=pl.min_horizontal("birth_date", "birth_date_b"),
+            high=pl.max_horizontal("birth_date", "birth_date_b"), is_answered=pl.lit(True),
+        )
+        .filter(pl.col("low") != pl.col("high"))
+        .unique()
+    )  # fmt: skip
+    found = every.select(
+        "core", low=pl.min_horizontal("birth_date_a", "birth_date_b"),
+        high=pl.max_horizontal("birth_date_a", "birth_date_b"),
+    ).join(judged, on=["core", "low", "high"], how="left", maintain_order="left")  # fmt: skip
+    return found["is_answered"].fill_null(False)
 
 
 def _confirmed(facts: pl.DataFrame) -> pl.DataFrame:
@@ -415,24 +505,43 @@ GIVEN_DIFFER = (
 ).fill_null(False)
 
 
-def _like_kin(every: pl.DataFrame, generation_years: int) -> pl.Series:
+def _like_kin(every: pl.DataFrame) -> pl.Series:
     """Why the two of each pair may be kin however much else agrees; '' where nothing says so.
 
-    Twins and siblings have two given names and two numbers of one kind; a father and a son of one name have birth
-    dates a generation apart.
+    Twins and siblings have two given names and two numbers of one kind. Or each is known to one agency, and two given
+    names that many bear are spelled alike: what else agrees, surname, birth date and address, is the family's.
     """
     two_ids = (pl.col("student_id_state_a") != pl.col("student_id_state_b")).fill_null(False)
+    same_number = pl.any_horizontal(
+        (pl.col(f"{name}_a") == pl.col(f"{name}_b")).fill_null(False) for name in ("ssn", "student_id_state")
+    )
     return every.select(
         pl.when(GIVEN_DIFFER & (two_ids | pl.lit(_far_ssns(every))))
         .then(pl.lit("two_numbers_and_given_names"))
-        .when(_years_apart(generation_years))
-        .then(pl.lit("birth_dates_a_generation_apart"))
+        .when(GIVEN_DIFFER & pl.lit(_alike_and_common(every)) & ~same_number)
+        .then(pl.lit(OTHER_NAME))
         .otherwise(pl.lit(""))
     ).to_series()
 
 
-def _contradiction(every: pl.DataFrame, generation_years: int) -> pl.Series:
-    """Why the two records of each pair cannot be one person; '' where they can."""
+def _alike_and_common(every: pl.DataFrame) -> pl.Series:
+    """Whether the given names of each pair are common ones that the model would take for spellings of one name."""
+    columns = ["common_given_a", "common_given_b"]
+    names = every.select(columns).drop_nulls().unique().filter(pl.col(columns[0]) != pl.col(columns[1]))
+    written = conditions("given", "common_{}_a", "common_{}_b")
+    with duckdb.connect(config={"threads": 1}) as con:
+        con.register("name", names.to_arrow())
+        alike = con.execute(f"SELECT *, true AS is_alike FROM name WHERE {written['near']}").pl()
+    return every.select(columns).join(alike, on=columns, how="left", maintain_order="left")["is_alike"].fill_null(False)
+
+
+def _contradiction(every: pl.DataFrame, generation_years: int, answered: pl.Series | None = None) -> pl.Series:
+    """Why the two records of each pair cannot be one person; '' where they can. answered: pairs whose birth dates a
+    steward took for one person's.
+
+    Two full birth dates that are no spelling of one another speak against one person by themselves: a number may be a
+    parent's, a name is a father's and a son's. What else differs says more of why.
+    """
     parts = [
         (getattr(pl.col("birth_date_a").dt, part)() == getattr(pl.col("birth_date_b").dt, part)()).cast(pl.Int8)
         for part in ("year", "month", "day")
@@ -443,8 +552,12 @@ def _contradiction(every: pl.DataFrame, generation_years: int) -> pl.Series:
         & (pl.col("birth_date_a").dt.day() == pl.col("birth_date_b").dt.month())
     )
     both_known = pl.col("birth_date_a").is_not_null() & pl.col("birth_date_b").is_not_null()
-    far_parts = ((pl.sum_horizontal(parts) < 2) & ~swapped).fill_null(False)
-    dates_differ = both_known & (far_parts | _years_apart(generation_years))
+    neighbors = (pl.col("birth_date_a") - pl.col("birth_date_b")).dt.total_days().abs() <= 1
+    far_parts = ((pl.sum_horizontal(parts) < 2) & ~swapped & ~neighbors).fill_null(False)
+    generation_apart = _years_apart(generation_years)
+    dates_differ = both_known & (far_parts | generation_apart)
+    if answered is not None:
+        dates_differ = dates_differ & ~pl.lit(answered)
     far_ssn = pl.lit(_far_ssns(every))
     two_ids = (pl.col("student_id_state_a") != pl.col("student_id_state_b")).fill_null(False)
     return every.select(
@@ -456,6 +569,10 @@ def _contradiction(every: pl.DataFrame, generation_years: int) -> pl.Series:
         .then(pl.lit("two_student_ids_and_birth_dates"))
         .when(dates_differ & GIVEN_DIFFER)
         .then(pl.lit("two_given_names_and_birth_dates"))
+        .when(dates_differ & generation_apart)
+        .then(pl.lit("birth_dates_a_generation_apart"))
+        .when(dates_differ)
+        .then(pl.lit("irreconcilable_birth_dates"))
         .otherwise(pl.lit(""))
         .alias("reason")
     )["reason"]

@@ -6,12 +6,12 @@ belong here: what the numbers do (partition.py, ids.py, the steward's queue).
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
 from pipelines.errors import P20wError
+from pipelines.registers import read_rows, rows_in_force
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class IdentityPolicy:
 
     merge_weight, keep_weight: mean bits from which two groups become one person, and down to which one person stays
     one. edge_weight: bits of a scored pair from which its records are solved together. kin_weight: bits, at most, of
-    a pair that no tier ties and that looks like kin. review_weight: from which a steward may be asked.
+    a pair that no tier ties and that looks like kin. other_name_weight: bits, at most, of a pair that no tier ties with
+    two given names spelled alike that are each common: borne by the share common_name_share of the records, 0 to 1, and
+    by common_name_records of them. review_weight: from which a steward may be asked.
     score_kept_weight: below it a scored pair is forgotten. block_limit: records of which all pairs are compared.
     queue_share: items per record. defer_days: days. generation_years: years between two birth dates from which they
     are no slip of the pen. given_similarity, surname_similarity: Jaro-Winkler similarity, 0 to 1, from which two names
@@ -32,6 +34,9 @@ class IdentityPolicy:
     keep_weight: float
     edge_weight: float
     kin_weight: float
+    other_name_weight: float
+    common_name_share: float
+    common_name_records: int
     review_weight: float
     score_kept_weight: float
     block_limit: int
@@ -55,28 +60,23 @@ def load_policy(path: Path, as_of: date) -> IdentityPolicy:
     Raises P20wError that names the file, the row and the parameter for one that is unknown, missing or no number.
     """
     kinds = {field.name: field.type for field in fields(IdentityPolicy)}
-    chosen: dict[str, tuple[str, float]] = {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        for line, row in enumerate(csv.DictReader(handle), start=2):
-            name, since = row["parameter"], row["effective_date"]
-            if name not in kinds:
-                raise P20wError(f"{path.name}, row {line}: '{name}' is no identity parameter. Correct the spelling.")
-            try:
-                value = float(row["value"])
-                date.fromisoformat(since)
-            except ValueError:
-                raise P20wError(
-                    f"{path.name}, row {line}: '{name}' must have a number and a date like 2026-07-01, not "
-                    f"'{row['value']}' and '{since}'."
-                ) from None
-            if since <= as_of.isoformat() and (name not in chosen or chosen[name][0] < since):
-                chosen[name] = (since, value)
+    for line, row in enumerate(read_rows(path), start=2):
+        if row["parameter"] not in kinds:
+            raise P20wError(
+                f"{path.name}, row {line}: '{row['parameter']}' is no identity parameter. Correct the spelling."
+            )
+    chosen = {}
+    for line, row in rows_in_force(path, "parameter", as_of):
+        try:
+            chosen[row["parameter"]] = float(row["value"])
+        except ValueError:
+            raise P20wError(
+                f"{path.name}, row {line}: '{row['parameter']}' must have a number, not '{row['value']}'."
+            ) from None
     missing = sorted(set(kinds) - set(chosen))
     if missing:
         raise P20wError(f"{path.name}: no value in force on {as_of} for {', '.join(missing)}. Add the row.")
-    policy = IdentityPolicy(
-        **{name: int(value) if kinds[name] == "int" else value for name, (_, value) in chosen.items()}
-    )
+    policy = IdentityPolicy(**{name: int(value) if kinds[name] == "int" else value for name, value in chosen.items()})
     if policy.keep_weight > policy.merge_weight:
         raise P20wError(
             f"{path.name}: keep_weight ({policy.keep_weight:g}) is above merge_weight ({policy.merge_weight:g}): a "
@@ -85,16 +85,31 @@ def load_policy(path: Path, as_of: date) -> IdentityPolicy:
     return policy
 
 
-def tier_weights(path: Path) -> dict[int, float]:
-    """Bits of each tier of the match policy. Raises P20wError for a tier without a number."""
-    weights = {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        for line, row in enumerate(csv.DictReader(handle), start=2):
-            try:
-                weights[int(row["tier"])] = float(row["weight"])
-            except ValueError:
+def tiers_in_force(path: Path, as_of: date) -> list[dict[str, str]]:
+    """Rows of the match policy as it stands on a day, in its order: of each tier the newest not after it.
+
+    Raises P20wError for a tier or a weight that is no number, and for a tier or a rule of which two rows would count.
+    """
+    found = []
+    taken: set[str] = set()
+    for line, row in rows_in_force(path, "tier", as_of):
+        try:
+            int(row["tier"]), float(row["weight"])
+        except ValueError:
+            raise P20wError(
+                f"{path.name}, row {line}: tier '{row['tier']}' has the weight '{row['weight']}'; both must be numbers."
+            ) from None
+        for what, name in (("tier", f"{int(row['tier'])}"), ("rule", row["rule"])):
+            if name in taken:
                 raise P20wError(
-                    f"{path.name}, row {line}: tier '{row['tier']}' has the weight '{row['weight']}'; both must be "
-                    "numbers."
-                ) from None
-    return weights
+                    f"{path.name}, row {line}: {what} {name} would count twice on {as_of}. Give the later row a later "
+                    "effective_date, or take one out."
+                )
+            taken.add(name)
+        found.append(row)
+    return found
+
+
+def tier_weights(path: Path, as_of: date) -> dict[int, float]:
+    """Bits of each tier of the match policy as it stands on a day. Raises P20wError for a tier without a number."""
+    return {int(row["tier"]): float(row["weight"]) for row in tiers_in_force(path, as_of)}

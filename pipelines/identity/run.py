@@ -24,11 +24,12 @@ from pipelines.identity import present, registry
 from pipelines.identity.ids import Fold, fold, hold
 from pipelines.identity.keys import export_organization_keys
 from pipelines.identity.partition import CONFLICT, FACTS, MEMBER, UNDETERMINED, Partition, partition
-from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
+from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights, tiers_in_force
 from pipelines.identity.present import STAGED
-from pipelines.identity.score import load_model, score_left, weigh
+from pipelines.identity.score import ONE_RECORD, load_model, score_left, weigh
 from pipelines.identity.steward.queue import refresh_queue
 from pipelines.identity.vault import open_vault
+from pipelines.registers import rows_in_force
 from pipelines.settings import Settings
 
 # After every tier of the policy: names of records that do not bear the SSN themselves.
@@ -80,7 +81,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
     """
     day = planner.day_of(build_id)
     policy = load_policy(settings.seeds / "policy" / "identity_parameter.csv", day)
-    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv")
+    weights = tier_weights(settings.seeds / "policy" / "match_tier.csv", day)
     with open_vault(settings) as con:
         records = _require_pairs(con)
         basis = _basis(settings, policy, day)
@@ -100,7 +101,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
                 f"CREATE OR REPLACE TEMP TABLE affected_staged AS SELECT {', '.join(READ_OFTEN)} FROM {STAGED}"
                 " SEMI JOIN affected USING (record_key)"
             )
-        affected = con.execute(f"SELECT record_key, sector, {', '.join(FACTS)} FROM {staged}").pl()
+        affected = _affected_records(con, settings, policy, day, staged)
         found = _solve(con, settings, policy, weights, day, affected, staged)
         members = found.members.join(affected.select("record_key", "sector"), on="record_key")
         history = registry.history_of(con, "affected")
@@ -157,11 +158,12 @@ def _require_pairs(con: duckdb.DuckDBPyConnection) -> int:
 
 def _basis(settings: Settings, policy: IdentityPolicy, day: date) -> str:
     """Digest of all but the records that the partition follows from: policy in force, model version and code."""
-    model = load_model(settings.seeds / "policy" / "link_model.csv", day)
+    folder = settings.seeds / "policy"
+    model = load_model(folder / "link_model.csv", day)
+    tiers, keys = tiers_in_force(folder / "match_tier.csv", day), rows_in_force(folder / "score_key.csv", "key", day)
     # Hashes that the database computes are kept from night to night.
-    digest = hashlib.sha256(f"{policy} {model.version} {duckdb.__version__}".encode())
-    files = [settings.seeds / "policy" / name for name in ("link_model.csv", "score_key.csv", "match_tier.csv")]
-    for path in [*files, *sorted(Path(__file__).parent.rglob("*.py"))]:
+    digest = hashlib.sha256(f"{policy} {model.version} {tiers} {keys} {duckdb.__version__}".encode())
+    for path in [folder / "link_model.csv", *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -214,6 +216,28 @@ def _choose_affected(con: duckdb.DuckDBPyConnection, touched: str | None) -> Non
         )
         con.execute("INSERT INTO affected FROM reached")
     con.execute("DROP TABLE temp.reached")
+
+
+def _affected_records(
+    con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy, day: date, staged: str
+) -> pl.DataFrame:
+    """What the partition takes of each affected record, from the table `staged` of these. Which given names are common
+    was counted with the version of the model (score.py), so that no night makes a name common between records that
+    nothing touches."""
+    version = load_model(settings.seeds / "policy" / "link_model.csv", day).version
+    return con.execute(
+        f"""
+        WITH counted AS (SELECT * FROM vault.term_frequency WHERE model_version = $version),
+        common AS (
+            SELECT value FROM counted WHERE column_name = 'given' AND frequency >= greatest($share,
+                $records * (SELECT frequency FROM counted WHERE column_name = '{ONE_RECORD}'))
+        )
+        SELECT record_key, sector, {", ".join(FACTS)},
+            CASE WHEN given_name IN (SELECT value FROM common) THEN given_name END AS common_given
+        FROM {staged}
+        """,
+        {"version": version, "share": policy.common_name_share, "records": policy.common_name_records},
+    ).pl()
 
 
 def _solve(

@@ -181,11 +181,11 @@ def load_model(path: Path, as_of: date) -> ReviewedModel:
 
 def _basis(settings: Settings, on: date | None) -> _Basis:
     """The policy in force on a day, by default the day of the night that is running."""
-    on = on or planner.build_date(settings) or date.today()
+    on = on or planner.policy_day(settings)
     folder = settings.seeds / "policy"
     model = load_model(folder / "link_model.csv", on)
     policy = load_policy(folder / "identity_parameter.csv", on)
-    keys = load_keys(folder / "score_key.csv")
+    keys = load_keys(folder / "score_key.csv", on)
     if len(keys) > MOST_KEYS:
         raise P20wError(f"score_key.csv: {len(keys)} keys are stated and at most {MOST_KEYS} can be. Remove some.")
     # Values of keys are kept as DuckDB's hashes, and its next version may hash otherwise.
@@ -762,7 +762,8 @@ def _predicted(
 
 
 def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> float:
-    """Count the names of the state once for each version, on its first night; returns how many records there were."""
+    """Count the names of the state once for each version, on its first night that has records; returns how many there
+    were."""
     counted = con.execute(
         "SELECT round(1 / frequency) FROM vault.term_frequency WHERE model_version = ? AND column_name = ?",
         [model.version, ONE_RECORD],
@@ -773,6 +774,8 @@ def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> 
     with _scratch(con, "chosen", "record"):
         make_records(con)
         records = con.execute("SELECT count(*) FROM record").fetchone()[0]
+        if not records:
+            return 1.0
         for name, levels in model.comparisons.items():
             if any(level.by_frequency for level in levels):
                 con.execute(
@@ -780,10 +783,8 @@ def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> 
                     f" FROM record WHERE {name} IS NOT NULL GROUP BY {name} ORDER BY {name}",
                     [model.version],
                 )
-    con.execute(
-        "INSERT INTO vault.term_frequency VALUES (?, ?, '', ?)", [model.version, ONE_RECORD, 1 / max(records, 1)]
-    )
-    return float(max(records, 1))
+    con.execute("INSERT INTO vault.term_frequency VALUES (?, ?, '', ?)", [model.version, ONE_RECORD, 1 / records])
+    return float(records)
 
 
 def make_records(

@@ -110,8 +110,8 @@ def train(con: duckdb.DuckDBPyConnection, settings: Settings, on: date) -> Train
     con.unregister("knots")
     con.execute("USE memory")
     try:
-        candidates = compare_candidates(con, load_keys(policy / "score_key.csv"))
-        prior = comparing.load_levels(policy / "link_level.csv")
+        candidates = compare_candidates(con, load_keys(policy / "score_key.csv", on))
+        prior = comparing.load_levels(policy / "link_level.csv", on)
         model = comparing.train(con, prior, records, parameter)
         weighed = comparing.score(con, model, "SELECT a, b FROM candidate")
         seen = _seen(con, model, weighed.filter(pl.col("weight") >= merge_weight))

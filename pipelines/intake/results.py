@@ -6,7 +6,6 @@ same content. What does not: storing them (quality) and deciding what they mean 
 
 from __future__ import annotations
 
-import csv
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -21,16 +20,17 @@ from pipelines.intake.deliveries import (
     received_folder,
 )
 from pipelines.intake.packages import packages
+from pipelines.registers import rows_in_force
 from pipelines.settings import Settings
 from schemas import collections
 
 
-def maximum_share(settings: Settings, check_id: str) -> float:
-    """The share that may fail before a check fails, from `check_threshold.csv`: the first line whose pattern fits."""
-    with (settings.seeds / "policy" / "check_threshold.csv").open(encoding="utf-8", newline="") as handle:
-        for row in csv.DictReader(handle):
-            if fnmatchcase(check_id, row["check_id"]):
-                return float(row["maximum_share"])
+def maximum_share(settings: Settings, check_id: str, today: date) -> float:
+    """The share that may fail before a check fails, from `check_threshold.csv` as it stands today: the first line whose
+    pattern fits."""
+    for _, row in rows_in_force(settings.seeds / "policy" / "check_threshold.csv", "check_id", today):
+        if fnmatchcase(check_id, row["check_id"]):
+            return float(row["maximum_share"])
     return 0.0
 
 
@@ -43,7 +43,7 @@ def intake_results(settings: Settings, today: date) -> tuple[list[dict], dict]:
     places = places.with_columns(
         school_year=pl.col("period").replace_strict(years, default=None, return_dtype=pl.Int64)
     )
-    shares = _share_rows(settings, places)
+    shares = _share_rows(settings, places, today)
     calendar, missing = _calendar_rows(settings, today)
     files = _file_rows(settings, book)
     rows = [*shares, *_rule_rows(settings, places), *calendar, *files]
@@ -76,7 +76,7 @@ def _groups(settings: Settings, places: pl.DataFrame, table: str) -> pl.DataFram
     return ledger.read(settings, table).join(places, on=["delivery_id", "file_name"])
 
 
-def _share_rows(settings: Settings, places: pl.DataFrame) -> list[dict]:
+def _share_rows(settings: Settings, places: pl.DataFrame, today: date) -> list[dict]:
     """Shares by collection, submitter and school year: in quarantine, of the wrong type, repeated, of another year."""
     counted = (
         _groups(settings, places, "ledger_collection")
@@ -85,7 +85,7 @@ def _share_rows(settings: Settings, places: pl.DataFrame) -> list[dict]:
         .sort("collection", "submitter", "school_year")
     )
     limits = {
-        name: [maximum_share(settings, f"intake.{name}.{kind}") for kind in ("quarantine_share", "type_share")]
+        name: [maximum_share(settings, f"intake.{name}.{kind}", today) for kind in ("quarantine_share", "type_share")]
         for name in set(counted["collection"])
     }
     rows = []

@@ -28,9 +28,10 @@ import polars as pl
 from pipelines.disclosure.linked import NESTING, linked_families
 from pipelines.disclosure.told_once import CHECK_ID as TOLD_ONCE
 from pipelines.errors import MissingFileError
+from pipelines.planner import day_of
 from pipelines.quality import check_result
 from pipelines.quality.dbt_results import PHASES
-from pipelines.registers import RegisterError, read_seed
+from pipelines.registers import RegisterError, read_seed, rows_in_force
 from pipelines.release.candidate import Candidate, all_families
 from pipelines.release.waivers import Waiver, load_waivers
 from pipelines.settings import Settings
@@ -193,7 +194,7 @@ def _decide(settings: Settings, decision: GateDecision, candidate: Candidate, to
     checks = check_result.read(settings, decision.build_id)
     decision.reasons += absent_evidence(checks, candidate.id)
 
-    thresholds = load_thresholds(settings)
+    thresholds = load_thresholds(settings, day_of(decision.build_id))
     core = {row["table_name"] for row in read_seed(settings, "policy/shared_core.csv")}
     touches = Touches(settings, list(decision.families))
     used: dict[Waiver, None] = {}
@@ -253,10 +254,11 @@ def absent_evidence(checks: pl.DataFrame, candidate_id: str) -> list[Reason]:
     return reasons
 
 
-def load_thresholds(settings: Settings) -> list[tuple[str, float]]:
-    """(check id pattern, largest share that may fail) from `policy/check_threshold.csv`, in its order."""
+def load_thresholds(settings: Settings, day: date) -> list[tuple[str, float]]:
+    """(check id pattern, largest share that may fail) of `policy/check_threshold.csv` as it stands on a day, in its
+    order."""
     found = []
-    for number, row in enumerate(read_seed(settings, "policy/check_threshold.csv"), start=2):
+    for number, row in rows_in_force(settings.seeds / "policy" / "check_threshold.csv", "check_id", day):
         try:
             share = float(row["maximum_share"])
             if not 0 <= share <= 1:  # also what is not a number: nothing would ever exceed it
@@ -275,7 +277,8 @@ def is_disclosure(check: dict) -> bool:
 
 
 def judged_status(check: dict, thresholds: list[tuple[str, float]]) -> str:
-    """The status of a check with today's thresholds applied to its stored counts; the first matching pattern counts.
+    """The status of a check with the thresholds in force applied to its stored counts; the first matching pattern
+    counts.
 
     Only a counted status is judged again: a check that could not run, or was skipped, stays what it is. No threshold
     applies to disclosure: one finding is one too many.

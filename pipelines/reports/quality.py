@@ -659,7 +659,7 @@ def link_groups(settings: Settings) -> dict:
     def labeled(place: tuple[str, str]) -> dict[str, str]:
         return {"name": names.get(place, words.sentence_case(place[1])), "breakdown": words.breakdown(place[0])}
 
-    worst = worst_group(settings, pl.read_parquet(path))
+    worst = worst_group(settings, pl.read_parquet(path), planner.policy_day(settings))
     return {
         "groups": [
             {**labeled(key), "cells": told(by_group[key])}
@@ -708,7 +708,8 @@ def worst_words(worst: dict | None, names: dict[tuple[str, str], str]) -> str:
 
 def bars(settings: Settings) -> dict[str, float | None]:
     """The least share that links must reach by sector pair, from the policy; None where it sets none."""
-    largest = dict(reversed(load_thresholds(settings)))  # of two lines for one check the first counts
+    # Of two lines for one check the first counts.
+    largest = dict(reversed(load_thresholds(settings, planner.policy_day(settings))))
     found = {metric: largest.get(f"linkage.brg_record_person.{metric}") for metric in BARS}
     return {metric: None if share is None else round(1 - share, 6) for metric, share in found.items()}
 

@@ -39,4 +39,4 @@ select
             then case when strongest.a_follows then strongest.record_key_a else strongest.record_key_b end
     end as follower
 from strongest
-inner join {{ ref('match_tier') }} as policy on strongest.tier = try_cast(policy.tier as smallint)
+inner join {{ policy_rows('match_tier', 'tier') }} as policy on strongest.tier = try_cast(policy.tier as smallint)

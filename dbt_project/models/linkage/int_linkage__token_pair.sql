@@ -20,7 +20,7 @@ with tier as (
                 then error('seeds/policy/match_tier.csv, tier ' || tier || ': tokens hide names, so a token tier takes no name_limit')
             else true
         end as is_understood
-    from {{ ref('match_tier') }}
+    from {{ policy_rows('match_tier', 'tier') }} as policy
     where starts_with(key_name, 'token_')
 ),
 

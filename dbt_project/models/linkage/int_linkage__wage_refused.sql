@@ -50,7 +50,7 @@ crowd as (
     having
         count(*) > (
             select max(try_cast(cap as bigint))
-            from {{ ref('match_tier') }}
+            from {{ policy_rows('match_tier', 'tier') }} as policy
             where key_name = 'ssn' and joins = 'attach'
         )
 ),

@@ -10,6 +10,7 @@ too little to be worth comparing. What ties records without a comparison is in s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -17,8 +18,8 @@ import numpy as np
 
 from pipelines.errors import P20wError
 from pipelines.identity.linker.group import components
-from pipelines.identity.linker.policy import rows_in_force
 from pipelines.identity.linker.standard import STANDARD
+from pipelines.registers import rows_in_force
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no two values meet by the product
 
@@ -36,10 +37,11 @@ class Key:
     most_pairs: int = 0
 
 
-def load_keys(path: Path) -> list[Key]:
-    """Keys in the order of the policy. Raises P20wError for a column or cap that is not understood."""
+def load_keys(path: Path, as_of: date) -> list[Key]:
+    """Keys in force on a day, in the order of the policy. Raises P20wError for a column or cap that is not
+    understood."""
     keys = []
-    for line, row in rows_in_force(path, "key"):
+    for line, row in rows_in_force(path, "key", as_of):
         parts = _parts(path, line, row["parts"])
         if not row["cap"].isdigit():
             raise P20wError(
@@ -49,10 +51,10 @@ def load_keys(path: Path) -> list[Key]:
     return keys
 
 
-def load_plain_rules(path: Path) -> list[tuple[str, ...]]:
+def load_plain_rules(path: Path, as_of: date) -> list[tuple[str, ...]]:
     """Standard columns whose values, agreeing together, leave no doubt worth a comparison. Raises P20wError for a
     column that is not understood."""
-    return [_parts(path, line, row["parts"]) for line, row in rows_in_force(path, "rule")]
+    return [_parts(path, line, row["parts"]) for line, row in rows_in_force(path, "rule", as_of)]
 
 
 def _parts(path: Path, line: int, text: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import P20wError
-from pipelines.identity.linker.policy import rows_in_force
+from pipelines.registers import rows_in_force
 
 ROUNDS = 60
 PASSES = 3
@@ -53,10 +54,11 @@ class Model:
     relative_bits: float = 0.0
 
 
-def load_levels(path: Path) -> dict[str, list[Level]]:
-    """Comparison -> its levels, strongest first. Raises P20wError for a level that nobody wrote in SQL."""
+def load_levels(path: Path, as_of: date) -> dict[str, list[Level]]:
+    """Comparison -> its levels in force on a day, strongest first. Raises P20wError for a level that nobody wrote in
+    SQL."""
     found: dict[str, list[Level]] = {}
-    for line, row in rows_in_force(path, "comparison"):
+    for line, row in rows_in_force(path, "comparison", as_of):
         comparison, level = row["comparison"], row["level"]
         if level != "different" and level not in conditions(comparison):
             raise P20wError(f"{path.name}, line {line}: {comparison} knows no level '{level}'.")

@@ -25,7 +25,7 @@ from pipelines.identity.linker.candidate import (
 from pipelines.identity.linker.columns import ColumnMap, read_map
 from pipelines.identity.linker.group import components, group
 from pipelines.identity.linker.model import Model, load_levels, score, train
-from pipelines.identity.linker.policy import parameters
+from pipelines.identity.linker.policy import parameters, today
 from pipelines.identity.linker.standard import column_names, standardize
 from pipelines.identity.vault import extension_directory
 from pipelines.progress import say
@@ -97,14 +97,15 @@ def _configuration(settings: Settings, folder: str) -> dict[str, str]:
 
 def link(con: duckdb.DuckDBPyConnection, table: str, columns: ColumnMap, seeds: Path) -> Linked:
     """Link the records of the table (every column text) on this connection, which is dropped when it has been read."""
-    parameter = parameters(seeds / "policy" / "link_parameter.csv")
+    as_of = today()
+    parameter = parameters(seeds / "policy" / "link_parameter.csv", as_of)
     count = standardize(con, table, columns, seeds / "reference", parameter["ssn_invalid_share"])
     con.execute(f"DROP TABLE {table}")
-    plain = load_plain_rules(seeds / "policy" / "link_plain_rule.csv")
+    plain = load_plain_rules(seeds / "policy" / "link_plain_rule.csv", as_of)
     knot = tie_knots(con, count, plain, columns.duplicate_free)
-    candidates = compare_candidates(con, load_keys(seeds / "policy" / "link_key.csv"))
+    candidates = compare_candidates(con, load_keys(seeds / "policy" / "link_key.csv", as_of))
     say(f"{count} records, {candidates} pairs to compare")
-    model = train(con, load_levels(seeds / "policy" / "link_level.csv"), count, parameter)
+    model = train(con, load_levels(seeds / "policy" / "link_level.csv", as_of), count, parameter)
     weighed = _weigh(con, model, knot, count, parameter)
     only_once = _classes(con, columns.duplicate_free)
     found, join_weight, precision = _group(weighed, knot, count, parameter, only_once)

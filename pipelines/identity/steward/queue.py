@@ -9,9 +9,10 @@ of one kind; its two record keys are the best example. The questions:
 
 - overlay: records of one person carry two confirmed numbers (each from two sectors), or birth dates that differ in
   more than one part. Score: how many of number, birth date and student id speak against one person.
-- possible_match: evidence ties two persons that are kept apart. Score: bits; a pair that a fact speaks against
-  (two confirmed numbers and the like) counts 0, and wages under another name, or under a number that a crowd bears,
-  count as the least that is asked about.
+- possible_match: evidence ties two persons that are kept apart. Score: the bits of the tie, also where a fact speaks
+  against it (two confirmed numbers, irreconcilable birth dates): of those nobody else decides. Without a tier such a
+  pair counts 0, and wages under another name, or under a number that a crowd bears, count as the least that is asked
+  about.
 - duplicate_id: a person with two state student ids (score 0), or a state student id with two persons. Score: how many
   of given name, surname and birth date agree.
 
@@ -22,7 +23,6 @@ the rest are counted. Deferred items keep their place.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
@@ -31,7 +31,7 @@ import polars as pl
 
 from pipelines import planner
 from pipelines.identity.partition import CROWDED, UNLIKE_NAMES
-from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights
+from pipelines.identity.policy import IdentityPolicy, load_policy, tiers_in_force
 from pipelines.identity.registry import JUDGED, write_exchange
 from pipelines.identity.steward.desk import StewardError
 from pipelines.settings import Settings
@@ -43,7 +43,7 @@ FIELD_OF_REASON = {
     "two_birth_dates": "birth_date",
     "two_student_ids": "student_id_state",
 }
-# Facts that keep two groups apart speak as loud against one person as the tie for it: even odds.
+# Facts that keep two groups apart speak as loud against one person as a comparison of the model for it: even odds.
 EVEN = 0.0
 COLUMNS = {
     "item_id": pl.Int64, "kind": pl.String, "record_key_a": pl.Int64, "record_key_b": pl.Int64, "score": pl.Float64,
@@ -90,7 +90,7 @@ def refresh_queue(con: duckdb.DuckDBPyConnection, settings: Settings, build_id: 
     con.execute("DROP TABLE IF EXISTS temp.steward_person; CREATE TEMP VIEW steward_person AS FROM vault.present_link")
     records = con.execute("SELECT count(*) FROM steward_person").fetchone()[0]
     limit = max(1, int(records * policy.queue_share))
-    _find(con, settings, policy)
+    _find(con, settings, policy, day)
     con.execute("BEGIN")
     try:
         _close_and_renew(con, build_id, day)
@@ -171,7 +171,7 @@ def deferral(settings: Settings, today: date) -> date:
 
 
 # --- finding ------------------------------------------------------------------------------------------------------
-def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy) -> None:
+def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy, day: date) -> None:
     """Make steward_candidate: kind, subject_a, subject_b (persons, the smaller key first), record_key_a, record_key_b,
     score, reason: one row a question, without those that a steward has answered."""
     con.execute(f"CREATE OR REPLACE TEMP TABLE steward_judged AS SELECT * FROM {JUDGED}")
@@ -183,7 +183,7 @@ def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPo
     )
     _values_of_suspects(con)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE steward_candidate AS SELECT * FROM ({_between(con, settings, policy)})"
+        f"CREATE OR REPLACE TEMP TABLE steward_candidate AS SELECT * FROM ({_between(con, settings, policy, day)})"
         f" ANTI JOIN steward_judged_person USING (subject_a, subject_b) UNION ALL {_within(policy)}"
     )
     con.execute(
@@ -192,12 +192,10 @@ def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPo
     )
 
 
-def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy) -> str:
+def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPolicy, day: date) -> str:
     """Questions about two persons: the best tie that did not join them, and one student id that both carry."""
     path = settings.seeds / "policy" / "match_tier.csv"
-    weights = tier_weights(path)
-    with path.open(newline="", encoding="utf-8") as handle:
-        rules = [(row["rule"], weights[int(row["tier"])]) for row in csv.DictReader(handle)]
+    rules = [(row["rule"], float(row["weight"])) for row in tiers_in_force(path, day)]
     tiers = pl.DataFrame(rules, schema={"rule": pl.String, "bits": pl.Float64}, orient="row").unique("rule", keep="any")
     con.register("steward_tier_frame", tiers.to_arrow())
     con.execute("CREATE OR REPLACE TEMP TABLE steward_tier AS SELECT * FROM steward_tier_frame")
@@ -208,9 +206,8 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
         FROM vault.pair_score WHERE weight >= {policy.review_weight}
         UNION ALL
         SELECT conflict.record_key_a, conflict.record_key_b,
-            CASE WHEN conflict.reason IN ('weak_bridge', 'between_thresholds')
-                THEN coalesce(steward_tier.bits, greatest(conflict.weight, {policy.review_weight}))
-                ELSE {EVEN} END,
+            coalesce(steward_tier.bits, CASE WHEN conflict.reason IN ('weak_bridge', 'between_thresholds')
+                THEN greatest(conflict.weight, {policy.review_weight}) ELSE {EVEN} END),
             conflict.reason
         FROM vault.conflict AS conflict LEFT JOIN steward_tier USING (rule)
         WHERE conflict.reason <> 'verdict_distinct'
@@ -378,12 +375,13 @@ def _near_number(a: str, b: str) -> str:
 
 
 def _near_date(a: str, b: str, generation_years: int) -> str:
-    """SQL over YYYY-MM-DD: at most one part differs and the years by less than a generation, or day and month are
-    exchanged."""
+    """SQL over YYYY-MM-DD: at most one part differs and the years by less than a generation, day and month are
+    exchanged, or the days are neighbors; as partition.dates_agree_nearly."""
     return (
         f"((({a})[1:4] = ({b})[1:4])::INT + (({a})[6:7] = ({b})[6:7])::INT + (({a})[9:10] = ({b})[9:10])::INT >= 2"
         f" AND abs(TRY_CAST(({a})[1:4] AS INT) - TRY_CAST(({b})[1:4] AS INT)) <= {generation_years}"
-        f" OR (({a})[1:4] = ({b})[1:4] AND ({a})[6:7] = ({b})[9:10] AND ({a})[9:10] = ({b})[6:7]))"
+        f" OR (({a})[1:4] = ({b})[1:4] AND ({a})[6:7] = ({b})[9:10] AND ({a})[9:10] = ({b})[6:7])"
+        f" OR abs(TRY_CAST({a} AS DATE) - TRY_CAST({b} AS DATE)) <= 1)"
     )
 
 

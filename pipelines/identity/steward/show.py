@@ -7,7 +7,6 @@ get elsewhere: what this module returns is for the eyes of the steward and is wr
 
 from __future__ import annotations
 
-import csv
 import textwrap
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +14,7 @@ from datetime import date
 import duckdb
 
 from pipelines.identity.partition import dates_agree_nearly, numbers_agree_nearly
-from pipelines.identity.policy import load_policy
+from pipelines.identity.policy import load_policy, tiers_in_force
 from pipelines.identity.score import waterfall
 from pipelines.identity.steward import queue
 from pipelines.identity.steward.desk import StewardError, now, system_user
@@ -72,6 +71,8 @@ REASON_WORDS = {
     "two_student_ids_and_birth_dates": "a tie, against two state student ids and two birth dates",
     "two_given_names_and_birth_dates": "a tie, against two given names and two birth dates",
     "two_numbers_and_given_names": "much that agrees, against two numbers and two given names, as of twins or siblings",
+    "two_common_given_names": "much that agrees, against two given names spelled alike that many bear, as of twins",
+    "irreconcilable_birth_dates": "much that agrees, against two birth dates that differ in more than one part",
     "birth_dates_a_generation_apart": "much that agrees, against birth dates a generation apart, as of father and son",
 }
 AGREEMENTS = {
@@ -81,7 +82,7 @@ AGREEMENTS = {
     "similar": "similar",
     "part": "share a part",
     "near_number": "one digit apart, or two exchanged",
-    "near_date": "nearly: one part differs, or day and month exchanged",
+    "near_date": "nearly: one part or one day differs, or day and month exchanged",
     "issuer": "not comparable: other issuer",
     "differ": "differ",
     "one": "one record only",
@@ -148,7 +149,7 @@ def look(con: duckdb.DuckDBPyConnection, settings: Settings, item_id: int, who: 
         state=_state(asked),
         fields=_fields(con, item_id, a, b, policy.generation_years),
         people=("", "") if is_blind else (_person(con, a), _person(con, b)),
-        evidence=[] if is_blind else _evidence(con, settings, asked),
+        evidence=[] if is_blind else _evidence(con, settings, asked, today),
         steps=[(COMPARISONS.get(name, name.replace("_", " ")), said, bits) for name, _, said, bits in steps],
     )
 
@@ -250,7 +251,7 @@ def _person(con: duckdb.DuckDBPyConnection, record_key: int) -> str:
     return f"The person of this record has {total} record{'s' if total > 1 else ''}: {parts}."
 
 
-def _evidence(con: duckdb.DuckDBPyConnection, settings: Settings, asked: dict) -> list[str]:
+def _evidence(con: duckdb.DuckDBPyConnection, settings: Settings, asked: dict, today: date) -> list[str]:
     """Why the item is asked, and what ties the two records: the rule of the policy, the model's weight."""
     a, b = sorted((asked["record_key_a"], asked["record_key_b"]))
     reason = REASON_WORDS.get(asked["reason"], asked["reason"].replace("_", " "))
@@ -267,8 +268,8 @@ def _evidence(con: duckdb.DuckDBPyConnection, settings: Settings, asked: dict) -
     if tier is None:
         told.append("No rule of the match policy ties the two records.")
     else:
-        with (settings.seeds / "policy" / "match_tier.csv").open(newline="", encoding="utf-8") as handle:
-            rule = next((row for row in csv.DictReader(handle) if row["tier"] == str(tier[0])), None)
+        tiers = tiers_in_force(settings.seeds / "policy" / "match_tier.csv", today)
+        rule = next((row for row in tiers if int(row["tier"]) == tier[0]), None)
         if rule is not None:
             told.append(
                 f"Rule {tier[0]} of the match policy ties them ({float(rule['weight']):g} bits): {rule['reason']}"

@@ -25,8 +25,36 @@ SHORT = {
 SYLLABLES = "ba be bi bo da de di do fa fe ga go ha ka ke la le li lo ma me mo na ne ni pa ra re ri ro sa so ta te va"
 
 
+def linkable_groups(rows: pl.DataFrame) -> pl.Series:
+    """A number for each row: rows of one person with one number are joined by a path in which each step shares a
+    number that both collected, or two of name, birth date and ZIP including the name, before any slip.
+
+    rows: of `state`, with record_key. Rows of one record share everything.
+    """
+    group: dict = {}
+
+    def root(node):
+        while group.setdefault(node, node) != node:
+            node = group[node]
+        return node
+
+    places = rows.select(
+        "true_person", "record_key", "true_ssn", "true_student_id", "true_name", "true_birth", "true_zip",
+        local=pl.concat_str("sector", "local_id_issuer", "local_id", separator="|"),
+    )  # fmt: skip
+    for person, record, ssn, student, name, birth, zip_code, local in places.iter_rows():
+        shared = [("ssn", ssn), ("student", student), ("local", local), ("birth", name, birth), ("zip", name, zip_code)]
+        for token in shared:
+            if None not in token:
+                group[root((person, *token))] = root(("record", record))
+    found = [root(("record", record)) for record in places["record_key"]]
+    number = {node: place for place, node in enumerate(dict.fromkeys(found))}
+    return pl.Series([number[node] for node in found])
+
+
 def state(people: int, seed: int = 1) -> pl.DataFrame:
-    """Identifier rows of `people` persons over five sectors, about eight a person, with the column true_person."""
+    """Identifier rows of `people` persons over five sectors, about eight a person, with the column true_person; the
+    other columns true_* hold what the row would say without a slip (linkable_groups)."""
     rng = np.random.default_rng(seed)
     syllables = SYLLABLES.split()
     surnames = np.array(["".join(rng.choice(syllables, 3)).capitalize() for _ in range(1500)])
@@ -48,6 +76,24 @@ def state(people: int, seed: int = 1) -> pl.DataFrame:
     married = rng.choice(surnames, people).astype(object)
     marries = rng.random(people) < 0.12
     frames = []
+
+    def before_errors(who, base):
+        """What the row would say without a slip, of what its sector collects: TRUE columns; None where it has none."""
+
+        def collected(column, values):
+            held = base.get(column)
+            if held is None:
+                return None
+            return [None if each is None else f"{value}" for each, value in zip(held, values, strict=True)]
+
+        name = [f"{first} {last}" for first, last in zip(given[who], surname[who], strict=True)]
+        return {
+            "true_ssn": collected("ssn", ssn[who]),
+            "true_student_id": collected("student_id_state", student[who]),
+            "true_name": collected("given_name", name),
+            "true_birth": collected("birth_date", days[who]) or collected("birth_month", days[who]),
+            "true_zip": collected("postal_code", zip_code[who]),
+        }
 
     def rows(sector, issuer, who, **columns):
         n = len(who)
@@ -72,6 +118,7 @@ def state(people: int, seed: int = 1) -> pl.DataFrame:
             "surname": last, "birth_date": text, "sex_code": sex[who], "postal_code": zip_code[who].astype(str),
         }  # fmt: skip
         base |= columns
+        base |= before_errors(who, base)
         base = {name: values for name, values in base.items() if values is not None}
         frames.append(
             pl.DataFrame(

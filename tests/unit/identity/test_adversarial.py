@@ -73,6 +73,18 @@ case(  # twins of whom only the name tells which, at another agency
     early("twin_3", "Leocadia", "Vandermolen", "2010-08-02", "T3", "20031"),
     early("twin_4", "Philippa", "Vandermolen", "2010-08-02", "T4", "20031"),
 )
+case(  # twins of whom each agency knows one, with names that many bear (the population has both)
+    k12("twin_5", "Jaden", "Wolverhampton", "2011-06-03", "7100005", "20031"),
+    early("twin_6", "Jayden", "Wolverhampton", "2011-06-03", "T6", "20031"),
+    # A slip of the pen at another agency: nobody bears that name.
+    k12("misspelled", "Jayden", "Cholmondeley", "2011-06-13", "7100006", "20031"),
+    early("misspelled", "Jaydne", "Cholmondeley", "2011-06-13", "T7", "20031"),
+    # Their number says that it is one child.
+    k12("two_spellings", "Jaden", "Featherstone", "2011-06-23", "7100007", "20031"),
+    care(
+        "two_spellings", "Jayden", "Featherstone", "2011-06-23", "T8", student_id_state="7100007", postal_code="20031"
+    ),
+)
 case(  # father and son
     college("father", "Ambrose", "Kettleby", "1974-02-11", "F1", ssn="219441001", postal_code="20032"),
     early("father", "Ambrose", "Kettleby", "1974-02-11", "F1", "20032"),
@@ -85,6 +97,26 @@ case(  # father and son
 case(  # a son born on his father's birthday
     college("father_birthday", "Crispin", "Thackeray", "1975-03-12", "F4", ssn="219441003", postal_code="20032"),
     k12("son_birthday", "Crispin", "Thackeray", "1999-03-12", "7110002", "20032"),
+)
+case(  # a father's number on his son's child-care record; the son has his name
+    college("fathers_number", "Lazarus", "Winterhalter", "1974-05-02", "F6", ssn="219441005", postal_code="20032"),
+    early("fathers_number_son", "Lazarus", "Winterhalter", "2006-10-17", "F7", "20032", ssn="219441005"),
+    k12("fathers_number_son", "Lazarus", "Winterhalter", "2006-10-17", "7110003", "20032"),
+)
+case(  # one number and name, two birth dates
+    college("one_ssn_1", "Horatia", "Billingsgate", "1999-02-11", "F8", ssn="219441006"),
+    care("one_ssn_2", "Horatia", "Billingsgate", "2002-07-25", "F8", ssn="219441006"),
+    k12("one_student_id_1", "Casimir", "Drinkwater", "1999-03-08", "7110004"),
+    college("one_student_id_2", "Casimir", "Drinkwater", "2012-10-21", "F9", student_id_state="7110004"),
+    # One slip only: the same person.
+    college("one_slip", "Hermione", "Cotterstock", "1999-02-11", "F10", ssn="219441007"),
+    care("one_slip", "Hermione", "Cotterstock", "1999-11-02", "F10", ssn="219441007"),
+    k12("other_slip", "Ludovic", "Tattersall", "1999-03-08", "7110005"),
+    college("other_slip", "Ludovic", "Tattersall", "1998-03-08", "F11", student_id_state="7110005"),
+)
+case(  # sisters under one number, the name of one the beginning of the other's
+    early("sister_1", "Anna", "Somersby", "2012-04-09", "F12", "20032", ssn="219441008"),
+    early("sister_2", "Annabel", "Somersby", "2015-09-23", "F13", "20032", ssn="219441008"),
 )
 SHELTER = [
     ("Adelaide", "Winterbourne", "2015-01-20"), ("Barnaby", "Norcross", "2017-06-02"),
@@ -222,7 +254,8 @@ def placeholder_dates():
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory):
     """The state after each night: `rows` (who, record_key), `told` (a frame record_key, person_key, ... a night),
-    `summary` (a night), `waiting` and `conflict` of the first night, the home's settings."""
+    `summary` (a night), `waiting`, `conflict` and `asked` (persons of the steward's items)
+    of the first night, the home's settings."""
     settings = load({"P20W_HOME": str(tmp_path_factory.mktemp("adversarial") / "state")})
     first = pl.concat(
         [
@@ -243,6 +276,9 @@ def nights(tmp_path_factory):
     waiting = pl.read_parquet(settings.exchange / "link_not_determined.parquet")
     conflict = pl.read_parquet(settings.exchange / "identity_conflict.parquet")
     with open_vault(settings) as con:
+        person = dict(told[0].select("record_key", "person_key").iter_rows())
+        items = con.execute("SELECT record_key_a, record_key_b FROM queue_item WHERE state = 'open'").fetchall()
+        asked = [(person[a], person[b]) for a, b in items]
         pair = [rows.filter(who=name)["record_key"][0] for name in ("judged_1", "judged_2")]
         at = datetime.datetime(2026, 11, 21, 12)
         con.execute(
@@ -253,7 +289,13 @@ def nights(tmp_path_factory):
     night()
     night()
     return SimpleNamespace(
-        rows=pl.concat([rows, batch]), told=told, summary=summary, waiting=waiting, conflict=conflict, settings=settings
+        rows=pl.concat([rows, batch]),
+        told=told,
+        summary=summary,
+        waiting=waiting,
+        conflict=conflict,
+        asked=asked,
+        settings=settings,
     )
 
 
@@ -287,6 +329,15 @@ def test_twins_are_told_apart_by_their_names_at_another_agency(nights):
     assert are_apart(nights, "twin_3", "twin_4")
 
 
+def test_twins_known_to_one_agency_each_are_not_merged_by_names_that_are_spelled_alike(nights):
+    """Surname, birth date and ZIP are the family's, and each given name is one that many bear."""
+    assert are_apart(nights, "twin_5", "twin_6")
+
+
+def test_a_misspelled_name_and_two_spellings_under_one_number_still_link(nights):
+    assert is_one(nights, "misspelled") and is_one(nights, "two_spellings")
+
+
 def test_father_and_son_with_one_name_at_one_address_are_two(nights):
     """Their birth dates cannot be one person's, so name, ZIP and a wage under that name never join them."""
     assert are_apart(nights, "father", "son")
@@ -295,6 +346,36 @@ def test_father_and_son_with_one_name_at_one_address_are_two(nights):
 def test_a_son_born_on_his_fathers_birthday_is_another_person(nights):
     """One part of the date differs, by a generation."""
     assert are_apart(nights, "father_birthday", "son_birthday")
+
+
+def told_reasons(nights, first, second):
+    """Reasons of the conflicts between records of two names after the first night."""
+    keys = [nights.rows.filter(who=name)["record_key"].to_list() for name in (first, second)]
+    return {
+        reason
+        for a, b, reason in nights.conflict.select("record_key_a", "record_key_b", "reason").iter_rows()
+        if (a in keys[0] and b in keys[1]) or (a in keys[1] and b in keys[0])
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [("fathers_number", "fathers_number_son", "birth_dates_a_generation_apart"),
+     ("one_ssn_1", "one_ssn_2", "irreconcilable_birth_dates"),
+     ("one_student_id_1", "one_student_id_2", "birth_dates_a_generation_apart"),
+     ("sister_1", "sister_2", "irreconcilable_birth_dates")],
+)  # fmt: skip
+def test_irreconcilable_birth_dates_never_merge_automatically_they_queue(nights, first, second, reason):
+    """One number and one name outweigh no birth date: two persons, each whole, told with the reason and asked of a
+    steward on the very night."""
+    assert are_apart(nights, first, second)
+    assert told_reasons(nights, first, second) == {reason}
+    pair = persons(nights, first) | persons(nights, second)
+    assert any({a, b} == pair for a, b in nights.asked)
+
+
+def test_one_slip_in_a_birth_date_beside_a_number_is_one_person(nights):
+    assert is_one(nights, "one_slip") and is_one(nights, "other_slip")
 
 
 def test_an_ssn_shared_by_a_whole_shelter_joins_nobody(nights):

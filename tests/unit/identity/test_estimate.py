@@ -12,7 +12,7 @@ from pipelines.identity.estimate import chapman, draw_sample, estimates, rates, 
 from pipelines.identity.vault import open_vault
 from pipelines.settings import load
 
-from .test_measure import PAIR, STAGED
+from .test_measure import DAY, PAIR, STAGED
 
 
 def test_the_interval_of_a_share_is_wilsons():
@@ -106,7 +106,7 @@ def two_groups(vault):
 
 def test_a_hidden_number_tells_in_which_group_names_find_fewer_pairs(two_groups, settings):
     con, units = two_groups
-    found = estimates(con, settings, units, most=units.height)
+    found = estimates(con, settings, units, most=units.height, day=DAY)
     first = whole(found, "hidden_ssn", "recall", 0)
     second = whole(found, "hidden_ssn", "recall", 1)
     assert (first["numerator"], first["denominator"], first["people"]) == (9, 10, 10)
@@ -121,7 +121,7 @@ def test_a_hidden_number_tells_in_which_group_names_find_fewer_pairs(two_groups,
 
 def test_pairs_that_names_and_numbers_catch_are_counted_for_capture_and_recapture(two_groups, settings):
     con, units = two_groups
-    found = estimates(con, settings, units, most=units.height)
+    found = estimates(con, settings, units, most=units.height, day=DAY)
     caught = whole(found, "capture_recapture", "recall", 1)
     assert (caught["first"], caught["second"], caught["both"]) == (10, 4, 4)
     assert (caught["numerator"], caught["true_denominator"]) == (10, 10)
@@ -133,7 +133,7 @@ def test_a_sample_of_records_gives_each_pair_one_chance(two_groups, settings):
     con, units = two_groups
     shares = []
     for most in (units.height, units.height // 2):
-        row = whole(estimates(con, settings, units, most), "hidden_ssn", "recall", 1)
+        row = whole(estimates(con, settings, units, most, DAY), "hidden_ssn", "recall", 1)
         shares.append(row["denominator"])
     assert shares[0] == 10 and 0 <= shares[1] <= 10
 
@@ -145,7 +145,7 @@ def test_no_interval_is_given_to_the_models_own_account(two_groups, settings):
         " (3, 4, 42, 'name_birth', 'link', NULL)"
     )
     con.execute("INSERT INTO pair_score VALUES (5, 999, 0)")
-    row = whole(estimates(con, settings, units, units.height), "model", "recall", 0)
+    row = whole(estimates(con, settings, units, units.height, DAY), "model", "recall", 0)
     # Two pairs joined by strong evidence, and one apart of which the model holds one in two for one person.
     assert row["numerator"] == pytest.approx(2, abs=0.01) and row["denominator"] == pytest.approx(2.5, abs=0.01)
     told = rates(pl.DataFrame([row])).row(0, named=True)
@@ -163,7 +163,7 @@ def test_judgements_weigh_by_how_rarely_their_like_was_drawn(two_groups, setting
         " '2026-11-01'), (3, 4, 'same', true, 0.1, '2026-11-02'), (5, 6, 'distinct', true, 0.5, '2026-11-01'),"
         " (7, 8, 'same', false, 0.25, '2026-11-01'), (9, 10, 'defer', true, 0.5, '2026-11-01')"
     )
-    found = estimates(con, settings, units, units.height)
+    found = estimates(con, settings, units, units.height, DAY)
     precision = whole(found, "clerical_sample", "precision", 0)
     # Two right of weight 10 (the newest verdict counts), one wrong of weight 2; what is deferred says nothing.
     assert (precision["numerator"], precision["denominator"], precision["people"]) == (20, 22, 3)
@@ -253,7 +253,7 @@ def population(linked):
 def test_intervals_cover_the_truth_of_a_population_and_names_alone_find_most(population):
     settings, units = population
     with open_vault(settings) as con:
-        found = rates(estimates(con, settings, units.drop("sector"), most=units.height))
+        found = rates(estimates(con, settings, units.drop("sector"), most=units.height, day=DAY))
     judged = found.filter(pl.col("truth").is_not_null(), pl.col("low").is_not_null(), pl.col("people") >= 30)
     assert judged["method"].n_unique() == 3
     outside = judged.filter((pl.col("truth") < pl.col("low") - 1e-9) | (pl.col("truth") > pl.col("high") + 1e-9))
@@ -269,7 +269,7 @@ def test_capture_and_recapture_sees_links_that_are_missing(population):
     torn = (pl.col("true_person_id") % 4 == 0) & (pl.col("sector") == "postsecondary")
     units = units.with_columns(person_key=pl.when(torn).then(-pl.col("true_person_id") - 1).otherwise("person_key"))
     with open_vault(settings) as con:
-        found = rates(estimates(con, settings, units.drop("sector"), most=units.height))
+        found = rates(estimates(con, settings, units.drop("sector"), most=units.height, day=DAY))
     pair = found.filter(
         pl.col("method") == "capture_recapture", pl.col("sector_a") == "k12", pl.col("sector_b") == "postsecondary"
     )

@@ -311,17 +311,30 @@ def without(tables, gone=frozenset(), hidden=frozenset()):
     )
 
 
-def some(examples):
-    """Few, because a night costs a fifth of a second; a failing example is shown as it was drawn, because looking for a
-    smaller one takes minutes (to have it, add Phase.shrink)."""
-    return settings(
-        max_examples=examples, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.reuse, Phase.generate],
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )  # fmt: skip
+MANY = 100
 
 
-@some(5)
-@given(FACTS, BITS, several_nights())
+def law(few, *strategies):
+    """A law as two tests: of a few examples, because a night costs a fifth of a second, and, marked slow, of many.
+
+    A failing example is shown as it was drawn, because looking for a smaller one takes minutes (to have it, add
+    Phase.shrink)."""
+
+    def drawn(function, examples):
+        return settings(
+            max_examples=examples, deadline=None, derandomize=True,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        )(given(*strategies)(function))  # fmt: skip
+
+    def twice(function):
+        globals()[f"{function.__name__}_in_many_examples"] = pytest.mark.slow(drawn(function, MANY))
+        return drawn(function, few)
+
+    return twice
+
+
+@law(5, FACTS, BITS, several_nights())
 def test_increments_equal_a_rebuild_in_partition_and_ids(config, facts, bits, nights):
     increments, rebuilt = in_memory(config, facts, bits), in_memory(config, facts, bits)
     for tables, verdicts in nights:
@@ -331,8 +344,7 @@ def test_increments_equal_a_rebuild_in_partition_and_ids(config, facts, bits, ni
         assert increments.rows(*LOG) == rebuilt.rows(*LOG)
 
 
-@some(2)
-@given(FACTS, BITS, several_nights(nights=2), st.randoms(use_true_random=False))
+@law(2, FACTS, BITS, several_nights(nights=2), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(config, facts, bits, nights, shuffle):
     sorted_rows, shuffled = in_memory(config, facts, bits), in_memory(config, facts, bits)
     for tables, verdicts in nights:
@@ -341,8 +353,7 @@ def test_the_order_of_rows_changes_nothing(config, facts, bits, nights, shuffle)
         assert sorted_rows.rows(*DERIVED, *LOG) == shuffled.rows(*DERIVED, *LOG)
 
 
-@some(2)
-@given(FACTS, BITS, several_nights(nights=2))
+@law(2, FACTS, BITS, several_nights(nights=2))
 def test_the_same_input_again_appends_nothing(config, facts, bits, nights):
     home = in_memory(config, facts, bits)
     home.has_queue = True
@@ -355,8 +366,7 @@ def test_the_same_input_again_appends_nothing(config, facts, bits, nights):
     assert home.exported() == told
 
 
-@some(2)
-@given(FACTS, BITS, several_nights(), st.integers(0, 2))
+@law(2, FACTS, BITS, several_nights(), st.integers(0, 2))
 def test_a_copied_home_replays_to_the_same_ids_and_events(config, facts, bits, nights, split):
     home = in_memory(config, facts, bits)
     for tables, verdicts in nights[:split]:
@@ -370,8 +380,7 @@ def test_a_copied_home_replays_to_the_same_ids_and_events(config, facts, bits, n
     assert home.told == copy.told
 
 
-@some(3)
-@given(FACTS, BITS, several_nights(nights=1), st.data())
+@law(3, FACTS, BITS, several_nights(nights=1), st.data())
 def test_people_who_go_and_come_back_have_their_ids_again(config, facts, bits, nights, data):
     """Whole blocks go, so that the evidence about nobody who stays is another meanwhile."""
     ((tables, verdicts),) = nights
@@ -388,8 +397,7 @@ def test_people_who_go_and_come_back_have_their_ids_again(config, facts, bits, n
     assert (summary.minted, summary.merged, summary.split, summary.moved) == (0, 0, 0, 0)
 
 
-@some(3)
-@given(FACTS, BITS, several_nights(nights=1), st.sets(st.sampled_from(KEYS), min_size=1, max_size=4))
+@law(3, FACTS, BITS, several_nights(nights=1), st.sets(st.sampled_from(KEYS), min_size=1, max_size=4))
 def test_records_that_go_and_come_back_have_their_ids_again(config, facts, bits, nights, away):
     """Unless others became one person while they were away: one person stays one down to the lower weight."""
     ((tables, verdicts),) = nights
@@ -402,8 +410,7 @@ def test_records_that_go_and_come_back_have_their_ids_again(config, facts, bits,
         assert home.exported() == told
 
 
-@some(3)
-@given(FACTS, BITS, several_nights())
+@law(3, FACTS, BITS, several_nights())
 def test_every_id_ever_exported_stands_for_one_person_and_past_crosswalks_stand(config, facts, bits, nights):
     home = in_memory(config, facts, bits)
     for tables, verdicts in nights:

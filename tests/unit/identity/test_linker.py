@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,7 @@ from pipelines.identity.linker.standard import STANDARD, standardize
 from pipelines.settings import ROOT, settings
 
 POLICY = ROOT / "seeds" / "policy"
+DAY = date(2026, 11, 21)
 REFERENCE = ROOT / "seeds" / "reference"
 EVERY = ColumnMap({role: (role,) for role in ROLES})
 
@@ -167,7 +169,7 @@ def candidates(rows: list[dict[str, str]], keys: list[candidate.Key]) -> tuple[l
     full = [{role: "" for role in ROLES} | {"record_id": f"{i:04d}"} | row for i, row in enumerate(rows)]
     con.register("table_as_sent", pl.DataFrame(full, schema=dict.fromkeys(ROLES, pl.String)).to_arrow())
     count = standardize(con, "table_as_sent", EVERY, REFERENCE)
-    knot = candidate.tie_knots(con, count, candidate.load_plain_rules(POLICY / "link_plain_rule.csv"))
+    knot = candidate.tie_knots(con, count, candidate.load_plain_rules(POLICY / "link_plain_rule.csv", DAY))
     candidate.compare_candidates(con, keys)
     return con.execute("SELECT a, b FROM candidate ORDER BY a, b").fetchall(), knot.tolist()
 
@@ -202,7 +204,7 @@ def test_candidates_are_the_pairs_that_a_reader_of_the_policy_expects(values):
 
 def test_names_the_wrong_way_round_share_a_key_of_the_policy():
     rows = [{"given_name": "Iris", "surname": "Maple"}, {"given_name": "Maple", "surname": "Iris"}]
-    assert candidates(rows, candidate.load_keys(POLICY / "link_key.csv"))[0] == [(1, 2)]
+    assert candidates(rows, candidate.load_keys(POLICY / "link_key.csv", DAY))[0] == [(1, 2)]
 
 
 def test_records_that_plainly_agree_are_tied_and_stand_for_each_other():
@@ -237,10 +239,10 @@ def test_a_key_of_unknown_columns_is_refused(tmp_path):
     path = tmp_path / "link_key.csv"
     path.write_text("key,parts,cap,reason\nshoe,shoe_size,9,none\n")
     with pytest.raises(P20wError, match="line 2: shoe_size"):
-        candidate.load_keys(path)
+        candidate.load_keys(path, DAY)
     path.write_text("rule,parts,reason\nshoe,ssn;shoe_size,none\n")
     with pytest.raises(P20wError, match="line 2: shoe_size"):
-        candidate.load_plain_rules(path)
+        candidate.load_plain_rules(path, DAY)
 
 
 def test_a_policy_row_counts_from_its_date_until_a_later_one_takes_its_place(tmp_path):
@@ -249,12 +251,12 @@ def test_a_policy_row_counts_from_its_date_until_a_later_one_takes_its_place(tmp
         "key,parts,cap,effective_date\nssn,ssn,100,2020-01-01\nname,names,9,2020-01-01\nssn,ssn,50,2021-01-01\n"
         "ssn,ssn,10,9999-01-01\nlate,birth,5,9999-01-01\n"
     )
-    assert candidate.load_keys(path) == [candidate.Key("name", ("names",), 9), candidate.Key("ssn", ("ssn",), 50)]
+    assert candidate.load_keys(path, DAY) == [candidate.Key("name", ("names",), 9), candidate.Key("ssn", ("ssn",), 50)]
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
 def test_the_shipped_prior_names_levels_that_exist_for_columns_that_exist():
-    levels = model.load_levels(POLICY / "link_level.csv")
+    levels = model.load_levels(POLICY / "link_level.csv", DAY)
     assert set(levels) <= set(STANDARD)
     assert {"given", "surname", "birth", "ssn", "postal", "address"} <= set(levels)
 
@@ -263,7 +265,7 @@ def test_a_prior_that_does_not_sum_to_one_is_refused(tmp_path):
     path = tmp_path / "link_level.csv"
     path.write_text("comparison,level,by_frequency,prior_match_share\nsex,exact,false,0.9\nsex,different,false,0.2\n")
     with pytest.raises(P20wError, match=r"sum to 1\.1000"):
-        model.load_levels(path)
+        model.load_levels(path, DAY)
 
 
 def train(sampled: list[list[int]], weight: float) -> tuple[list[np.ndarray], float]:

@@ -1,5 +1,7 @@
 """Precision and recall count pairs of records by sector pair, student group and year; the worst group is named."""
 
+from datetime import date
+
 import polars as pl
 import pytest
 
@@ -15,6 +17,8 @@ from pipelines.identity.measure import (
 )
 from pipelines.identity.vault import open_vault
 from pipelines.quality import check_result
+
+DAY = date(2026, 11, 21)
 
 RATES = ["sector_a", "sector_b", "metric", "value", "numerator", "denominator"]
 
@@ -215,12 +219,12 @@ def test_the_group_that_links_worst_is_named_and_judged_and_small_ones_are_not(h
         ("not_reported", 100, 1000, {}),  # no group
         ("asian", 900, 1000, {"sector_a": "k12", "sector_b": "workforce"}),  # one sector pair only
     )
-    assert worst_group(home, table)["group_code"] == "hispanic"
-    (check,) = group_checks(home, table)
+    assert worst_group(home, table, DAY)["group_code"] == "hispanic"
+    (check,) = group_checks(home, table, DAY)
     assert check["check_id"] == "linkage.brg_record_person.recall_worst_group" and check["severity"] == "warn"
     assert (check["status"], check["failing_count"], check["total_count"]) == ("fail", 60, 1000)
     assert "hispanic" in check["message"]
-    (check,) = group_checks(home, groups_of(("hispanic", 951, 1000, {}), ("white", 990, 1000, {})))
+    (check,) = group_checks(home, groups_of(("hispanic", 951, 1000, {}), ("white", 990, 1000, {})), DAY)
     assert check["status"] == "pass"
 
 
@@ -229,9 +233,9 @@ def test_without_truth_a_hidden_number_names_the_group_and_nothing_is_judged(hom
         ("white", 960, 1000, {"method": "hidden_ssn", "metric": "recall"}),
         ("black", 930, 1000, {"method": "hidden_ssn", "metric": "recall"}),
     )
-    assert worst_group(home, table)["group_code"] == "black"
-    assert [row["status"] for row in group_checks(home, table)] == ["not_applicable"]
-    assert worst_group(home, table.clear()) is None
+    assert worst_group(home, table, DAY)["group_code"] == "black"
+    assert [row["status"] for row in group_checks(home, table, DAY)] == ["not_applicable"]
+    assert worst_group(home, table.clear(), DAY) is None
 
 
 @pytest.mark.parametrize(
@@ -241,5 +245,5 @@ def test_two_linkable_shares_may_differ_by_a_hundredth_or_by_one_person(home, ow
     shares = pl.DataFrame(
         {"sector_a": ["k12"], "sector_b": ["workforce"], "own": [own], "generator": [0.5], "people": [people]}
     )
-    (check,) = share_checks(home, shares)
+    (check,) = share_checks(home, shares, DAY)
     assert check["status"] == status

@@ -369,6 +369,15 @@ def test_frequencies_stay_as_counted_until_the_next_version_of_the_model(toy, po
     }
 
 
+def test_names_are_counted_on_the_first_night_that_has_records(toy, policy):
+    """A night before any delivery does not fix that every name is as rare as can be."""
+    later = Vault(dict(toy.rows))
+    score.score_left(later.con, policy, None, DAY)
+    later.stage(set(later.rows), lambda row: None)
+    score.score_left(later.con, policy, "temp.touched", DAY)
+    assert later.scores() == toy.scores()
+
+
 def test_a_name_that_nobody_bore_when_the_version_was_counted_is_as_rare_as_one_record(toy, policy):
     toy.rows |= {key: person(given_name="ZOE", surname="ASH", birth_date="1997-07-07") for key in (60, 70)}
     toy.stage(set(toy.rows), lambda row: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipelines.identity.measure import QUALITY, link_checks
 from pipelines.settings import load
 
+DAY = date(2026, 11, 21)
 # Out of 1,000 pairs: the bars of the policy are 990 that are right and 900 that are found.
 POLICY = """check_id,maximum_share,unit,reason,authority,effective_date
 linkage.brg_record_person.precision,0.01,share,r,a,2026-07-01
@@ -35,14 +37,14 @@ def policy(tmp_path):
 )
 def test_a_sector_pair_under_the_bar_of_the_policy_fails(policy, metric, reached, status):
     quality = pl.DataFrame([("k12", "workforce", metric, reached / 1000, reached, 1000)], schema=QUALITY, orient="row")
-    (row,) = link_checks(policy, quality, truth_is_known=True)
+    (row,) = link_checks(policy, quality, truth_is_known=True, day=DAY)
     assert row["check_id"] == f"linkage.brg_record_person.{metric}"
     assert (row["status"], row["failing_count"], row["total_count"]) == (status, 1000 - reached, 1000)
     assert "between k12 and workforce" in row["message"]
 
 
 def test_without_truth_neither_rate_applies(policy):
-    rows = link_checks(policy, pl.DataFrame(schema=QUALITY), truth_is_known=False)
+    rows = link_checks(policy, pl.DataFrame(schema=QUALITY), truth_is_known=False, day=DAY)
     assert {row["check_id"].rsplit(".", 1)[-1]: row["status"] for row in rows} == {
         "precision": "not_applicable",
         "recall_linkable": "not_applicable",
