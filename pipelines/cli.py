@@ -274,12 +274,15 @@ def extract_check(
     earlier: Annotated[
         Path | None, typer.Option(help="Folder of extracts handed over before, each with its YAML beside it.")
     ] = None,
+    release: Annotated[
+        Path | None, typer.Option(help="Folder of a release: what its counts and the rows tell together.")
+    ] = None,
 ) -> None:
     """Check an extract person by person over all of its years. Exits 1 when it must not be handed over as it is."""
     from pipelines.disclosure.extract import check_file
 
     outputs = settings().seeds / "registers" / "research_output.csv"
-    report = check_file(table, declare, earlier, out, outputs, date.today())
+    report = check_file(table, declare, earlier, out, outputs, date.today(), release)
     typer.echo(report.as_text())
     raise typer.Exit(1 if report.has_finding else 0)
 

@@ -21,6 +21,7 @@ import duckdb
 import polars as pl
 import yaml
 
+from pipelines.disclosure.extract_release import Counted, beside_release, read_counted
 from pipelines.disclosure.in_memory import in_memory
 from pipelines.disclosure.table.family import check_suffix, write_table
 from pipelines.errors import MissingFileError, P20wError
@@ -52,6 +53,7 @@ class Extract:
     sensitive: tuple[str, ...]
     k: int
     l: int  # noqa: E741 - the name that the field uses
+    counted: Counted | None = None  # where and in which groups a release counts these people
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,6 +116,7 @@ class Report:
             "l": f"{count['l']} times a group of people has fewer than {self.declared.l} sensitive values",
             "earlier_k": f"{count['earlier_k']} people stand out once an earlier extract is joined",
             "earlier_l": f"{count['earlier_l']} times a group that an earlier extract narrows has too few values",
+            "release": f"{count['release']} published counts and the rows together tell of too few people",
             "output": f"{count['output']} registered outputs, or differences of two, are of too few people",
         }
         said = "; ".join(text for rule, text in words.items() if count[rule])
@@ -121,16 +124,25 @@ class Report:
 
 
 def check_file(
-    table: Path, declare: Path, earlier: Path | None, out: Path, outputs: Path | None, today: date
+    table: Path,
+    declare: Path,
+    earlier: Path | None,
+    out: Path,
+    outputs: Path | None,
+    today: date,
+    release: Path | None = None,
 ) -> Report:
     """Check an extract and write what was found to `out` (CSV or Parquet, restricted; empty where nothing was).
 
     table: CSV or Parquet, one row a person and moment. earlier: a folder of extracts handed over before, each
     `<name>.csv` or `.parquet` with its `<name>.yml`. outputs: the register of published statistics; those dated after
-    `today` do not count. Errors: P20wError for a file, column or entry that cannot be used.
+    `today` do not count. release: folder of a release whose counts a reader lays beside the rows. Errors: P20wError
+    for a file, column or entry that cannot be used.
     """
     check_suffix(out, "--out")
     declared = read_declaration(declare)
+    if release is not None and declared.counted is None:
+        raise P20wError(f"{declare.name} needs the entry counted, so that the extract can be laid beside a release.")
     published = [
         output
         for output in (load_outputs(outputs) if outputs is not None else [])
@@ -152,6 +164,10 @@ def check_file(
         for name, path, other in before:
             found += _against(con, name, path, other, declared)
         found += _outputs(con, published, declared)
+        if release is not None:
+            few = beside_release(con, release, declared.counted)
+            rows_ = [{**dict.fromkeys(FINDING), "rule": "release", "against": said, "people": n} for said, n in few]
+            found.append(pl.DataFrame(rows_, schema=FINDING))
     findings = pl.concat([pl.DataFrame(schema=FINDING), *found]).sort(list(FINDING), nulls_last=True)
     write_table(findings, out)
     return Report(declared, rows, people, trajectories, smallest, least, len(before), len(published), findings)
@@ -166,9 +182,9 @@ def read_declaration(path: Path) -> Extract:
     except (yaml.YAMLError, UnicodeDecodeError):
         raise P20wError(f"{path.name} is not YAML in UTF-8: correct it.") from None
     wanted = {"project", "extract", "person", "time", "quasi_identifiers", "sensitive", "k", "l"}
-    if not isinstance(said, dict) or set(said) != wanted:
-        differing = ", ".join(sorted(wanted ^ set(said if isinstance(said, dict) else {})))
-        raise P20wError(f"{path.name} needs exactly {', '.join(sorted(wanted))}; check {differing}.")
+    if not isinstance(said, dict) or set(said) - {"counted"} != wanted:
+        differing = ", ".join(sorted(wanted ^ (set(said if isinstance(said, dict) else {}) - {"counted"})))
+        raise P20wError(f"{path.name} needs {', '.join(sorted(wanted))}, and may have counted; check {differing}.")
     for name in ("project", "extract", "person", "time", "k", "l"):
         if not isinstance(said[name], str) or not said[name].strip():
             raise P20wError(f"{path.name}: {name} must be one word or number.")
@@ -191,6 +207,7 @@ def read_declaration(path: Path) -> Extract:
         tuple(said["sensitive"]),
         int(said["k"]),
         int(said["l"]),
+        read_counted(said["counted"], path.name, tuple(columns)) if "counted" in said else None,
     )
 
 
