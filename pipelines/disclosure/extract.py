@@ -22,7 +22,7 @@ import polars as pl
 import yaml
 
 from pipelines.disclosure.extract_release import Counted, beside_release, read_counted
-from pipelines.disclosure.in_memory import in_memory
+from pipelines.disclosure.in_memory import in_memory, literal, quoted
 from pipelines.disclosure.table.family import check_suffix, write_table
 from pipelines.errors import MissingFileError, P20wError
 
@@ -266,8 +266,8 @@ def _trajectories(
     con: duckdb.DuckDBPyConnection, name: str, rows: str, columns: tuple[str, ...], declared: Extract
 ) -> None:
     """Table `name`: person, trajectory over time and `columns` of the rows of `rows`."""
-    fields = ", ".join(_quoted(column) for column in (declared.time, *columns))
-    time = _quoted(declared.time)
+    fields = ", ".join(quoted(column) for column in (declared.time, *columns))
+    time = quoted(declared.time)
     con.execute(
         f"CREATE OR REPLACE TABLE {name} AS SELECT person, "
         f"list([{fields}] ORDER BY try_cast({time} AS DOUBLE), {fields}) AS trajectory FROM {rows} GROUP BY person"
@@ -289,11 +289,11 @@ def _values(declared: Extract) -> str:
 
     A person's value at a moment is the ordered list of those on all rows of that moment.
     """
-    time = _quoted(declared.time)
+    time = quoted(declared.time)
     return " UNION ALL ".join(
-        f"SELECT {_literal(column)} AS column_name, moment, min(person) AS person, count(*) AS people, "
-        f"count(DISTINCT value) AS n FROM (SELECT person, {time} AS moment, list({_quoted(column)} ORDER BY "
-        f"{_quoted(column)}) AS value FROM extract GROUP BY person, {time}) INNER JOIN class USING (person) "
+        f"SELECT {literal(column)} AS column_name, moment, min(person) AS person, count(*) AS people, "
+        f"count(DISTINCT value) AS n FROM (SELECT person, {time} AS moment, list({quoted(column)} ORDER BY "
+        f"{quoted(column)}) AS value FROM extract GROUP BY person, {time}) INNER JOIN class USING (person) "
         "GROUP BY class, moment"
         for column in declared.sensitive
     )
@@ -354,7 +354,7 @@ def _against(
             "cannot be compared. Rename the column in one of them."
         )
     shared = tuple(column for column in declared.columns[1:] if column in other.columns[1:])
-    time = _quoted(declared.time)
+    time = quoted(declared.time)
     for mine, rows, theirs in (("common_new", "extract", "earlier"), ("common_old", "earlier", "extract")):
         at_both = f"(SELECT * FROM {rows} WHERE {time} IN (SELECT {time} FROM {theirs}))"
         _trajectories(con, mine, at_both, shared, declared)
@@ -384,7 +384,7 @@ def _outputs(con: duckdb.DuckDBPyConnection, outputs: list[Output], declared: Ex
                     f"research_output.csv: a population of {declared.project}, {declared.extract} asks for {column}, "
                     "which the extract does not declare."
                 )
-        where = " AND ".join(f"{_quoted(column)} = {_literal(value)}" for column, value in population) or "true"
+        where = " AND ".join(f"{quoted(column)} = {literal(value)}" for column, value in population) or "true"
         con.execute(f"CREATE TABLE population_{number} AS SELECT DISTINCT person FROM extract WHERE {where}")
     names = {population: f"population_{number}" for number, population in enumerate(populations)}
     first = {
@@ -427,10 +427,10 @@ def _read(con: duckdb.DuckDBPyConnection, name: str, path: Path, declared: Extra
         if missing:
             raise P20wError(f"{path.name} lacks the column {', '.join(missing)}, which its declaration names.")
         columns = ", ".join(
-            f"nullif(CAST({_quoted(column)} AS VARCHAR), '') AS {_quoted(column)}" for column in declared.columns
+            f"nullif(CAST({quoted(column)} AS VARCHAR), '') AS {quoted(column)}" for column in declared.columns
         )
         con.execute(
-            f"CREATE OR REPLACE TABLE {name} AS SELECT nullif(CAST({_quoted(declared.person)} AS VARCHAR), '') "
+            f"CREATE OR REPLACE TABLE {name} AS SELECT nullif(CAST({quoted(declared.person)} AS VARCHAR), '') "
             f"AS person, {columns} FROM {reader}",
             [str(path)],
         )
@@ -446,11 +446,3 @@ def _rows(con: duckdb.DuckDBPyConnection, query: str, values: list[str]) -> pl.D
     found = con.execute(query, values).pl()
     empty = [pl.lit(None, dtype).alias(name) for name, dtype in FINDING.items() if name not in found.columns]
     return found.with_columns(empty).select(list(FINDING)).cast(FINDING)
-
-
-def _quoted(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.disclosure.in_memory import literal, quoted
 from pipelines.disclosure.stranger.rules import read_rules
 from pipelines.errors import MissingFileError, P20wError
 
@@ -54,14 +55,14 @@ def beside_release(con: duckdb.DuckDBPyConnection, release: Path, counted: Count
     groups = " UNION ALL ".join(
         ["SELECT person, place, year, 'all' AS breakdown_code, 'all' AS group_code FROM here"]
         + [
-            f"SELECT person, place, year, {_literal(breakdown)}, {_quoted(column)} FROM here"
+            f"SELECT person, place, year, {literal(breakdown)}, {quoted(column)} FROM here"
             for breakdown, column in sorted(counted.groups.items())
         ]
     )
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE held AS
-            WITH here AS (SELECT *, {_quoted(counted.organization_id_state)} AS place,
-                              {_quoted(counted.cohort_year)} AS year FROM extract)
+            WITH here AS (SELECT *, {quoted(counted.organization_id_state)} AS place,
+                              {quoted(counted.cohort_year)} AS year FROM extract)
             SELECT place, year, breakdown_code, group_code, count(DISTINCT person) AS people
             FROM ({groups}) WHERE group_code IS NOT NULL GROUP BY ALL"""
     )
@@ -99,11 +100,3 @@ def beside_release(con: duckdb.DuckDBPyConnection, release: Path, counted: Count
             )
             SELECT against, few::BIGINT FROM (FROM left_out UNION ALL FROM hidden) ORDER BY ALL"""
     ).fetchall()
-
-
-def _quoted(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -1,6 +1,7 @@
 """DuckDB for exact counts and records of people, which may not touch the disk in clear.
 
-What belongs here: a database in memory without a folder to spill to. What does not: what is asked of it.
+What belongs here: a database in memory without a folder to spill to, names and texts as SQL writes them. What does not:
+what is asked of it.
 """
 
 from __future__ import annotations
@@ -24,3 +25,13 @@ def in_memory(work: str) -> Iterator[duckdb.DuckDBPyConnection]:
             f"There is not enough memory to {work}. What is exact is never spilled to disk: run it again where more "
             "memory is free."
         ) from None
+
+
+def quoted(column: str) -> str:
+    """A column's name in SQL, whatever it is."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """A text in SQL, whatever it is."""
+    return "'" + value.replace("'", "''") + "'"
