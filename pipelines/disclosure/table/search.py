@@ -154,14 +154,18 @@ class Search:
                 return move
 
     def prune(self, move: dict) -> dict:
-        """Keep the moves of primary cells and, step by step, of the cells that kept moves hide; no others."""
+        """Keep the moves of primary cells and, step by step, of the cells that kept moves hide; and those without which
+        a hidden cell would not be uncertain enough; no others."""
         kept, ahead = {}, [cell for cell in move if self.problem.primary[cell]]
         while ahead:
-            cell = ahead.pop()
-            if cell in kept or cell not in move:
-                continue
-            kept[cell] = move[cell]
-            ahead += move[cell][0].tolist()
+            while ahead:
+                cell = ahead.pop()
+                if cell in kept or cell not in move:
+                    continue
+                kept[cell] = move[cell]
+                ahead += move[cell][0].tolist()
+            short = set(self.open_cells(kept, self.hidden(kept)))
+            ahead = [owner for owner in move if owner not in kept and not short.isdisjoint(move[owner][0].tolist())]
         return kept
 
 
