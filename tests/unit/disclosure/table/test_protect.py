@@ -100,6 +100,13 @@ def test_a_reader_who_lists_every_possible_table_learns_nothing(engine, tmp_path
     assert listed(ENGINES[engine], 5, 8, 20, tmp_path) >= 3
 
 
+def test_no_decoy_loses_the_move_that_keeps_it_uncertain_when_partners_are_shown_again(tmp_path):
+    small = small_with_primaries(np.random.default_rng(155), 40)  # one in which it did
+    exact, problem, proof, hidden = hide(small, tmp_path, ENGINES["by program"])
+    assert problem.decoy.any()
+    assert not verify(exact, protected_frame(exact, hidden), *evidence_frames(exact, proof))
+
+
 def insiders_learn(small: Small, tables: list[dict]) -> set[tuple]:
     """(cell, the reader's cell): small cells that one person of a hidden cell, who so knows that it is not empty, can
     tell to be small, or how many they have. tables: everything that is possible to who is in none."""
