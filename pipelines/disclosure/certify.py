@@ -6,10 +6,9 @@ which this module shares code. Only relations, nestings and what is published ar
 
 A move changes hidden counts by whole numbers and keeps everything that a reader sees: every sum with its known
 residual, every shown count, every band, no count below 0, no numerator above its denominator, no inner count above
-the outer one; nor does it empty a group, of which the reader may be one. So the moved table is one that the reader
-cannot exclude. A sensitive value is certified by the moves that reach it: a small denominator must reach n, and every
-sensitive value must take `width` values at least, its own included. Moves stay near their target; the rest of the table
-is left as it is, which is always possible.
+the outer one. So the moved table is one that the reader cannot exclude. A sensitive value is certified by the moves
+that reach it: a small denominator must reach n, and every sensitive value must take `width` values at least, its own
+included. Moves stay near their target; the rest of the table is left as it is, which is always possible.
 
 Certificates tell exact counts to whoever reads them beside the published table: they are restricted evidence.
 """
@@ -228,7 +227,7 @@ _RULES = {
     ),
     "Moves lead to a count that no reader thinks possible": (
         "SELECT 1 FROM moved JOIN cell USING (cell) WHERE moved.n < 0 OR moved.n > moved.d"
-        " OR (shown_d = unknown() AND moved.d < CASE WHEN cell.d > 0 THEN 1 ELSE least_d() END)"
+        " OR (shown_d = unknown() AND moved.d < least_d())"
         " OR (shown_d <> unknown() AND shown_n = unknown() AND NOT moved.n BETWEEN n_low AND n_high)"
     ),
     "Moves lead to an inner count above the outer one": (
@@ -274,10 +273,7 @@ class _System:
         low_n = np.where(banded, np.maximum(published.n_low[self.at_n], 0), 0)
         high_n = np.where(banded, np.minimum(published.n_high[self.at_n], d[self.at_n]), FAR)
         value = np.concatenate([d[self.at_d], n[self.at_n]]).astype(float)
-        # Who is one of a group knows that it has somebody: of 3 and 7 hidden as 10, one of the seven would know that
-        # the three are fewer than 10.
-        low_d = np.where(d[self.at_d] > 0, 1.0, published.least_d)
-        self.low = np.concatenate([low_d, low_n]) - value
+        self.low = np.concatenate([np.full(len(self.at_d), float(published.least_d)), low_n]) - value
         self.high = np.concatenate([np.full(len(self.at_d), FAR), high_n]) - value
         rows = _Rows(self.count)
         tie = np.concatenate([np.arange(relation.count), relation.relation])

@@ -103,24 +103,3 @@ def test_known_moves_stay_proof_when_more_is_hidden(certified):
     held = {tuple(row) for row in again.certified.select("variable", "cell", "other").rows()}
     assert held >= {tuple(row) for row in certificates.certified.select("variable", "cell", "other").rows()}
     assert "Moves break a sum" not in " ".join(verify(declaration, less, again, N, WIDTH))
-
-
-def test_a_move_that_empties_a_group_proves_nothing_because_one_of_it_may_be_the_reader():
-    """Two and one of one school are hidden: three together. Only a table without the one has three in the other."""
-    sizes = {"f": 2, "m": 1, "x": 12}
-    people = [("one", 0, group, "z", number % 2 == 1) for group, size in sizes.items() for number in range(size)]
-    declaration = declare(cube(people), organization(1, 1), GROUP, register("one"))
-    cells = declaration.cells
-    hidden = cells["group_code"].is_in(["f", "m"]).to_numpy()
-    none = np.zeros(len(hidden), dtype=bool)
-    pattern = dataclasses.replace(
-        Suppressor(declaration, SMALL, SMALL_BANDS, b"key").pattern, hide_d=hidden, hide_n=hidden.copy(), band=none
-    )
-    published = publish(declaration, pattern, SMALL_BANDS, SMALL)
-    at = {group: np.flatnonzero((cells["group_code"] == group).to_numpy()) for group in "fm"}
-    certificates = certify(declaration, published, N, WIDTH)
-    assert {cell for variable, cell, _ in certificates.uncertified if variable == "d"} >= set(at["f"])
-    rows = [(0, "d", int(cell), amount) for group, amount in (("f", 1), ("m", -1)) for cell in at[group]]
-    moves = pl.DataFrame(rows, schema=certificates.moves.schema, orient="row")
-    told = verify(declaration, published, dataclasses.replace(certificates, moves=moves), N, WIDTH)
-    assert f"Moves lead to a count that no reader thinks possible: {len(at['m'])}." in told

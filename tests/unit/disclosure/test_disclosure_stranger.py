@@ -560,16 +560,6 @@ def test_a14_one_of_the_group_is_the_reader(tmp_path):
     assert insiders_learn(write(tmp_path, rows), exact, 2) == []
 
 
-def test_a14_one_of_seven_does_not_learn_that_three_hidden_beside_them_are_fewer_than_ten(tmp_path):
-    sizes = {"f": 3, "m": 7, "x": 40}
-    people = [("one", 0, group, "z", number % 2 == 0) for group, size in sizes.items() for number in range(size)]
-    rows, exact = counted(people)
-    assert insiders_learn(write(tmp_path / "protected", rows), exact, 9) == []
-    planted = hide(one_school(**{group: (size, size // 2) for group, size in sizes.items()}), "f", "m")
-    learned = insiders_learn(write(tmp_path / "planted", planted), exact, 9)
-    assert set(learned) == {(3, 7), (7, 3)}  # who is one of the seven knows that the others are nine at most
-
-
 def test_figures_that_cannot_all_be_true_are_a_finding(tmp_path):
     rows = hide(one_school(f=(2, 1), m=(30, 15), x=(40, 20)), "f", "m")
     more = pl.when(pl.col("group_code") == "x").then(90).otherwise("denominator_count")
