@@ -191,6 +191,10 @@ _RULES = {
     "Published counts differ from the exact ones": (
         "SELECT 1 FROM cell WHERE (shown_d <> unknown() AND shown_d <> d) OR (shown_n <> unknown() AND shown_n <> n)"
     ),
+    "Counts of fewer than the minimum are told": (
+        "SELECT 1 FROM cell WHERE shown_d BETWEEN 1 AND n_min() - 1"
+        " OR (d > 0 AND shown_n <> unknown() AND (n < n_min() OR d - n < n_min()))"
+    ),
     "Published bands do not hold the exact numerator": (
         "SELECT 1 FROM cell WHERE shown_d <> unknown() AND shown_n = unknown() AND NOT n BETWEEN n_low AND n_high"
     ),
@@ -201,6 +205,13 @@ _RULES = {
     ),
     "Published counts differ by a few people from what an earlier release told": (
         "SELECT 1 FROM compared WHERE is_small AND CASE variable WHEN 'd' THEN shown_d ELSE shown_n END <> unknown()"
+    ),
+    # Where an earlier release told a part of the sum that is still true, what is left of it can no longer be mended.
+    "Sums leave so few people that one of them knows the others to be fewer than the minimum": (
+        "SELECT relation FROM member JOIN cell USING (cell) GROUP BY relation"
+        " HAVING bool_or(sign < 0 AND shown_d <> unknown())"
+        " AND sum(d) FILTER (sign > 0 AND shown_d = unknown()) BETWEEN 1 AND n_min()"
+        " AND NOT bool_or(cell IN (SELECT cell FROM version JOIN cell USING (cell) WHERE told_d = d))"
     ),
     "Counts are shown that an earlier release hid": (
         "SELECT 1 FROM cell WHERE (hidden_d AND shown_d <> unknown()) OR (hidden_n AND shown_n <> unknown())"

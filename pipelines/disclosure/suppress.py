@@ -5,7 +5,8 @@ is detect's, which shares no code with this module; `repair` here only hides mor
 
 Rules, with n = minimum_count. Of a tie (parent = members + residual) whose parent is shown, a reader knows the sum
 of the hidden members. Therefore, for every tie with anything hidden:
-  D: at least two cells hidden (the parent counts), and hidden members together n people or more;
+  D: at least two cells hidden (the parent counts), and hidden members together more than n people: one of them who
+     reads it knows that his own group is not empty, so of n together he knows that the others are fewer than n;
   N: the same for cells whose numerator is not shown, and N and C of them together n or more each, so that neither
      'everyone' nor 'nobody' is told of a small group.
 A nested pair is never shown on both sides when the difference is 1 to n-1 people, nor is an overlapping one. Of an
@@ -220,7 +221,7 @@ class Suppressor:
         self._hidden_total = self._sum(hidden * self.d)
         parent = hidden[self.parent]
         self._parent_hidden = parent
-        small = self._hidden_total < self.n_min
+        small = self._hidden_total <= self.n_min
         bad = (self._hidden_members + parent == 1) | (~parent & (self._hidden_members > 0) & small)
         return ((bad & self._asks(hidden)) | self._tells_change("d", hidden))[batch]
 
@@ -234,7 +235,7 @@ class Suppressor:
         closed = (self._hidden_members + self._parent_hidden) == 0
         opens = np.bincount(self.tie_cell, weights=closed[self.tie], minlength=len(self.d))
         is_parent = cell == self.parent[tie]
-        missing = np.where(self._parent_hidden[tie] | is_parent, 0, self.n_min - self._hidden_total[tie])
+        missing = np.where(self._parent_hidden[tie] | is_parent, 0, self.n_min + 1 - self._hidden_total[tie])
         price = self.base_cost[cell] + OPENS_TIE_COST * opens[cell] + TOO_SMALL_COST * (self.d[cell] < missing)
         # A zero below a shown zero is known anyway, and where zeros are always shown none may be hidden.
         zero = self.d[cell] == 0

@@ -5,7 +5,8 @@ not: how figures and rules are read (figures, rules), and which old figures stil
 programs are those of `p20w attack` for any table.
 
 A finding is a count of 1 to n - 1 that a reader knows, or knows within fewer values than the rules ask, or surely below
-n; a sum that leaves so few; a difference between two releases or two nested or overlapping tables that is about so few.
+n; a sum that leaves so few, or n of whom one may be the reader; a difference between two releases or two nested or
+overlapping tables that is about so few.
 Every interval is proven; what the time did not suffice to settle is counted as unsettled.
 """
 
@@ -55,7 +56,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a reader learns. rule: undeclared, contradiction, residual, bounds, difference, revision,
+    """One thing that a reader learns. rule: undeclared, contradiction, residual, insider, bounds, difference, revision,
     residual_of_revision, joined or rerun; sentence: its arithmetic, which is restricted evidence; about: whose."""
 
     rule: str
@@ -112,21 +113,26 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     if found or rows.is_empty():
         return ReleaseAttack(rows.height, 0, 0, found, 0, time.monotonic() - began)
     seen = figures(rows, rules)
-    found += _told(seen, rules) + _residuals(seen, rules)
+    found += _told(seen, rules)
+    left = _residuals(seen, rules)
     history = list(versions(earlier))
     for old in history:
         found += _revision(seen, beside(seen, old), rules)
-    unsettled, past, likely, again = 0, [], [], Again([], 0, 0)
+    unsettled, likely, again = 0, [], Again([], 0, 0)
     try:
         alone = _solve(seen, rules, began + seconds, AGAIN * seconds)
         again, likely = alone.again, alone.likely
         joined, open_ = _joined(seen, alone, history, rules, began + seconds)
         unsettled = int(open_.sum())
-        already = _already(history, rules, began + seconds) if joined else set()
-        past = [each for each in joined if each.about in already]
-        found += alone.findings + [each for each in joined if each.about not in already]
+        found += alone.findings
+        left += joined
     except P20wError as contradiction:
         found.append(Finding("contradiction", str(contradiction)))
+    # What is asked since lately, or needs two releases, earlier ones may have told: nobody can take that back.
+    late = [each for each in left if each.rule in ("insider", "joined")]
+    already = _already(history, rules, began + seconds) if late else set()
+    past = [each for each in late if each.about in already]
+    found += [each for each in left if each not in past]
     hidden = int(((seen.d == HIDDEN) | (seen.n == HIDDEN)).sum())
     spent = time.monotonic() - began
     return ReleaseAttack(
@@ -185,7 +191,7 @@ def _apart(seen: Figures, rules: Rules) -> list[Finding]:
 
 
 def _residuals(seen: Figures, rules: Rules) -> list[Finding]:
-    """Sums that leave 1 to n - 1 people for what they hide, or fewer than n in or out of a numerator."""
+    """Sums that leave 1 to n people for what they hide, or fewer than n in or out of a numerator."""
     found = []
     loose = seen.loose
     beliefs = replace(seen, parent=loose.parent, start=loose.start, member=loose.member)
@@ -195,7 +201,9 @@ def _residuals(seen: Figures, rules: Rules) -> list[Finding]:
         for name, value, told in _counts(seen):
             rest, hidden = _rest(sums, value, told)
             surplus = most.get(name, np.zeros(len(rest), dtype=np.int64))
-            few = (hidden > 0) & told[sums.parent] & (surplus != HIDDEN) & (rest + surplus < rules.minimum)
+            # Of n people one may be the reader: the others are fewer than n. Of a numerator that says nothing.
+            enough = rules.minimum + (name == "d")
+            few = (hidden > 0) & told[sums.parent] & (surplus != HIDDEN) & (rest + surplus < enough)
             few &= rest >= 1 if name == "d" else somebody
             for tie in np.flatnonzero(few):
                 members = sums.member[sums.start[tie] : sums.start[tie + 1]]
@@ -203,7 +211,10 @@ def _residuals(seen: Figures, rules: Rules) -> list[Finding]:
                 said = _sum(sums, tie, name, value, told, int(rest[tie]))
                 if surplus[tie]:
                     said += f" Or up to {int(surplus[tie])} more, who are counted twice below."
-                found.append(Finding("residual", said, about))
+                is_late = rest[tie] + surplus[tie] == rules.minimum
+                if is_late:
+                    said += " One of them who reads it knows that the others are fewer."
+                found.append(Finding("insider" if is_late else "residual", said, about))
     return found
 
 

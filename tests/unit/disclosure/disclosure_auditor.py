@@ -85,8 +85,9 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
     # Sums of hidden members below a shown parent.
     for parent, members, _, _, in_n in ties:
         closed = [cell for cell in members if cell in hidden["d"]]
-        if closed and parent not in hidden["d"] and 1 <= sum(true["d"][closed]) < n_min:
-            problems.append(f"residual of people below {parent}")
+        # Of n together one may be the reader: he knows that the others are fewer.
+        if closed and parent not in hidden["d"] and 1 <= sum(true["d"][closed]) <= n_min:
+            problems.append(f"{'insider' if sum(true['d'][closed]) == n_min else 'residual'} of people below {parent}")
         closed = [cell for cell in members if cell in hidden["n"]]
         if closed and in_n and published.n[parent] >= 0 and published.d[parent] > 0:
             for name in ("n", "c"):

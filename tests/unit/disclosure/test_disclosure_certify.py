@@ -10,9 +10,9 @@ import pytest
 from disclosure_auditor import GROUP, SMALL, SMALL_BANDS, cube, organization, register
 
 from pipelines.disclosure.certify import certify, verify
-from pipelines.disclosure.declare import declare
+from pipelines.disclosure.declare import declare, from_table
 from pipelines.disclosure.protect import protect, publish
-from pipelines.disclosure.suppress import Suppressor
+from pipelines.disclosure.suppress import Pattern, Suppressor
 
 N, WIDTH = SMALL.minimum_count, SMALL.interval_width
 
@@ -91,6 +91,21 @@ def test_a_certificate_taken_away_fails(certified):
         kept = certificates.certified.filter(pl.arange(0, pl.len()) != row)
         less = dataclasses.replace(certificates, certified=kept)
         assert verify(declaration, published, less, N, WIDTH) == ["Sensitive values have no certificate: 1."]
+
+
+@pytest.mark.parametrize(("sizes", "is_told"), [((1, 2), True), ((2, 2), False)])
+def test_a14_hidden_groups_that_make_the_minimum_together_tell_whoever_is_one_of_them(sizes, is_told):
+    """A school of 3 girls and boys and 40 others: one of the three knows that the others are fewer than three."""
+    d = np.array([sum(sizes) + 40, *sizes, 40])
+    cells = pl.DataFrame({"denominator_count": d, "numerator_count": d // 2})
+    declaration = from_table(cells, [(0, [1, 2, 3])])
+    hidden = np.array([False, True, True, False])
+    pattern = Pattern(hidden, ~np.eye(4, dtype=bool)[0], *(np.zeros(4, dtype=int) for _ in range(4)))
+    published = publish(declaration, pattern, SMALL_BANDS, SMALL)
+    flaws = verify(declaration, published, certify(declaration, published, N, WIDTH), N, WIDTH)
+    assert any("one of them knows the others" in each for each in flaws) == is_told
+    # The suppressor hides one more.
+    assert (Suppressor(declaration, SMALL, SMALL_BANDS, b"key").close().hide_d[[0, 3]].any()) == is_told
 
 
 def test_known_moves_stay_proof_when_more_is_hidden(certified):

@@ -560,6 +560,28 @@ def test_a14_one_of_the_group_is_the_reader(tmp_path):
     assert insiders_learn(write(tmp_path, rows), exact, 2) == []
 
 
+def two_of_one_and_two() -> pl.DataFrame:
+    """A school's rows that hide groups of 1 and 2 people, and of the third its numerator only."""
+    rows = hide(one_school(f=(1, 1), m=(2, 1), x=(40, 20)), "f", "m")
+    return hide(rows, "x", only_numerator=True)
+
+
+def test_a14_two_hidden_groups_that_make_the_minimum_together(tmp_path):
+    """Whoever is one of the three knows that the other group has fewer than three people."""
+    folder = write(tmp_path / "new", two_of_one_and_two())
+    assert found(folder) == {"insider"}
+    assert insiders_learn(folder, told({(0, g): (size, 0) for g, size in zip("fmx", (1, 2, 40), strict=True)}).select(
+        *PLACE_AND_GROUP, d="denominator_count"), 1)  # fmt: skip
+    four = hide(hide(one_school(f=(2, 1), m=(2, 1), x=(40, 20)), "f", "m"), "x", only_numerator=True)
+    assert found(write(tmp_path / "four", four)) == set()
+
+
+def test_a14_what_an_earlier_release_told_to_those_of_the_group_is_not_held_against_this_one(tmp_path):
+    before = write(tmp_path / "before", two_of_one_and_two())
+    attack = attack_release(write(tmp_path / "now", two_of_one_and_two()), ONE, (before,))
+    assert attack.findings == [] and {each.rule for each in attack.past} == {"insider"}
+
+
 def test_figures_that_cannot_all_be_true_are_a_finding(tmp_path):
     rows = hide(one_school(f=(2, 1), m=(30, 15), x=(40, 20)), "f", "m")
     more = pl.when(pl.col("group_code") == "x").then(90).otherwise("denominator_count")
