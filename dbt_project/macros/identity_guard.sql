@@ -3,7 +3,8 @@
   int_linkage__key. A tier names the guards that it needs; a name that is not here stops the build (identity_tiers).
 
   With `text`, names are compared as text too (rows a_text and b_text of stg_identity__record): prefixes, initials and
-  spelling; given_short leaves spelling out. Without it, only equal names agree: enough where equality is all that is asked, and many times cheaper.
+  spelling; given_short leaves spelling out. Without it, only equal names agree: enough where equality is all that is
+  asked, and many times cheaper.
   With `unread`, every name agrees: what fails even so need not be read.
 -#}
 {% macro identity_guards(text=false, unread=false) %}

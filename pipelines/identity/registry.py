@@ -26,6 +26,7 @@ from pipelines.identity.present import BEFORE_LINK, TONIGHT_LINK
 from pipelines.intake import views
 from pipelines.settings import Settings
 
+ROW_GROUP = 250_000  # rows of a file in `exchange/`
 # Relations in SQL, for whoever asks who a record belongs to, or what a steward said of a pair.
 PRESENT_LINK = (
     "(SELECT record_key, arg_max(person_key, link_number) AS person_key FROM vault.person_link GROUP BY record_key)"
@@ -183,9 +184,10 @@ def export(
     # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
     columns = "record_key, person_key, sector, rule, has_ssn, valid_from_build"
     was, now = (f"SELECT {columns} FROM {table}" for table in (BEFORE_LINK, TONIGHT_LINK))
-    bridge = _export_sorted(
+    bridge = settings.exchange / "brg_record_person.parquet"
+    _export_sorted(
         con,
-        settings.exchange / "brg_record_person.parquet",
+        bridge,
         before,
         f"SELECT {columns} FROM vault.present_link",
         gone=f"SELECT record_key FROM ({was} EXCEPT {now})",
@@ -209,35 +211,28 @@ def export(
         " WHERE own.person_key <> other.person_key ORDER BY ALL"
     ).pl()
     write_exchange(not_determined, settings.exchange / "link_not_determined.parquet")
-    return bridge["person_key"].n_unique()
+    return pl.read_parquet(bridge, columns=["person_key"]).to_series().n_unique()
 
 
 def _export_sorted(
     con: duckdb.DuckDBPyConnection, path: Path, before: dict[str, str] | None, whole: str, gone: str, come: str
-) -> pl.DataFrame:
-    """Write the rows of the query `whole` in the order of their first column, a key, and return them.
+) -> None:
+    """Write the rows of the query `whole` in the order of their first column, a key.
 
-    Where the file of last night stands, only the keys of the query `gone` are taken out and the rows of `come` put in:
-    to sort ten million rows costs more than all else that a quiet night does.
+    Where the file of last night stands, only the keys of the query `gone` are taken out and the rows of `come` put in,
+    some rows at a time: to sort ten million costs more than all else that a quiet night does.
     """
     digest = (before or {}).get(path.stem)
     if digest is None or not path.exists() or _digest(path) != digest:
-        frame = con.execute(f"{whole} ORDER BY 1").pl()
-        write_exchange(frame, path)
+        write_exchange(con.execute(f"{whole} ORDER BY 1").pl(), path)
     else:
-        frame = pl.read_parquet(path)
-        key = frame.columns[0]
-        gone_keys = con.execute(gone).fetchnumpy()[key]
+        gone_keys = con.execute(gone).pl().to_series()
         came = con.execute(f"{come} ORDER BY 1").pl()
         if len(gone_keys) or came.height:
-            keys = frame[key].to_numpy()
-            stays = np.delete(np.arange(len(keys)), np.searchsorted(keys, gone_keys))
-            place = np.searchsorted(keys[stays], came[key].to_numpy())
-            order = np.insert(stays, place, np.arange(len(keys), len(keys) + came.height))
-            frame = pl.concat([frame, came]).rechunk()[order]
-            write_exchange(frame, path)
+            key = gone_keys.name
+            stays = pl.scan_parquet(path).filter(~pl.col(key).is_in(gone_keys.implode()))
+            write_exchange(stays.merge_sorted(came.lazy(), key), path)
     con.execute("INSERT INTO vault.exported VALUES (?, ?)", [path.stem, _digest(path)])
-    return frame
 
 
 def _digest(path: Path) -> str:
@@ -271,9 +266,11 @@ def touched_years(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[in
     return [year for (year,) in found]
 
 
-def write_exchange(frame: pl.DataFrame, path: Path) -> None:
-    """Write Parquet under a temporary name and rename it, so that a reader never sees half a file."""
+def write_exchange(frame: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
+    """Write Parquet under a temporary name and rename it, so that a reader never sees half a file. The same rows give
+    the same bytes, however they come."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}")
-    frame.write_parquet(partial, compression="lz4")  # random keys: nothing makes them smaller
+    # Random keys: nothing makes them smaller.
+    frame.lazy().sink_parquet(partial, compression="lz4", row_group_size=ROW_GROUP)
     os.replace(partial, path)

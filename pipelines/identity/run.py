@@ -88,8 +88,10 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         touched = TOUCHED if _solved(con) == basis else None
         exported = None if touched is None else registry.exported(con)
         if touched is not None and _count(con, touched) < FEW * records:
-            # A second thread shortens what a night of few changes does by little and costs a tenth more CPU time.
+            # A second thread shortens what a night of few changes does by little and costs a tenth more CPU time; so
+            # does fresh memory for what is read once.
             con.execute("SET threads = 1")
+            con.execute("SET memory_limit = '1500MB'")
         # Scores are not kept in the transaction of the partition: a night killed in between solves everything again.
         con.execute("DELETE FROM vault.solved")
         scored = score_left(con, settings, touched, day)

@@ -426,8 +426,8 @@ def _stands(number: int, column: str = "stands") -> str:
 def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     """closure_row (columns of vault.scored, stood, is_before, is_now): rows of the closure of last night and of
     tonight; one for both where the knot is the same. stood: as stands, of last night. held (key, value, record_key,
-    knot, stands), of last night: all records outside the closure that share a value which a record of the closure had
-    or has.
+    knot), of last night: all records outside the closure that stand for their knot under a value which a record of the
+    closure had or has.
 
     The closure holds whole knots, of last night and of tonight, so that no knot is in both.
     """
@@ -446,19 +446,17 @@ def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
 
 
 def _hold(con: duckdb.DuckDBPyConnection, table: str, values: dict[int, str]) -> None:
-    """Make `table` (key, value, record_key, knot, stands), of last night: the rows of all records outside the closure
-    that have one of the values which a query tells for each key.
+    """Make `table` (key, value, record_key, knot), of last night: all records outside the closure that stand for their
+    knot under one of the values which a query tells for each key. By name and birth date all records count.
 
     Key by key, because the values of one fit the processor's cache: all at once is several times dearer.
     """
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {table}"
-        " (key UTINYINT, value UBIGINT, record_key BIGINT, knot BIGINT, stands BOOLEAN)"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (key UTINYINT, value UBIGINT, record_key BIGINT, knot BIGINT)")
     for number, found in values.items():
+        those = f"key_{number} IS NOT NULL" if number == NAME_AND_BIRTH else _stands(number)
         con.execute(
-            f"INSERT INTO {table} WITH sharing AS MATERIALIZED (SELECT {number}, key_{number}, record_key, knot,"
-            f" {_stands(number)} FROM vault.scored WHERE key_{number} IS NOT NULL AND key_{number} IN ({found}))"
+            f"INSERT INTO {table} WITH sharing AS MATERIALIZED (SELECT {number}, key_{number}, record_key, knot"
+            f" FROM vault.scored WHERE {those} AND key_{number} IN ({found}))"
             " FROM sharing ANTI JOIN closure USING (record_key)"
         )
 
@@ -495,7 +493,7 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE standing AS
-        SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held WHERE stands
+        SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held WHERE key <> {NAME_AND_BIRTH}
         UNION ALL {of_closure}
         """
     )
@@ -519,15 +517,14 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     )
     of_crossed = " UNION ALL ".join(
         f"SELECT {number}::UTINYINT AS key, key_{number} AS value, record_key, knot FROM crossed_row"
-        f" WHERE key_{number} IS NOT NULL"
+        f" WHERE {_stands(number)}"
         for number in numbers
     )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE further AS
-        WITH known AS (SELECT key, value FROM held SEMI JOIN crossed USING (record_key)),
-        row AS ({of_crossed})
-        SELECT key, value FROM row ANTI JOIN known USING (key, value)
+        WITH row AS ({of_crossed})
+        SELECT key, value FROM row ANTI JOIN held USING (key, value)
         GROUP BY key, value
         HAVING min(knot) <> max(knot) OR bool_or(record_key IN (SELECT record_key FROM other_frequency))
         """
@@ -537,7 +534,7 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE member AS
         WITH further_member AS (
-            SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held_further WHERE stands
+            SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held_further
         ),
         few AS (
             SELECT key, value FROM further_member JOIN (VALUES {caps}) AS policy (key, cap) USING (key)

@@ -1,15 +1,16 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='record_key',
+    incremental_strategy='append',
     on_schema_change='fail',
     pre_hook=[
         "{% if is_incremental() %}delete from {{ this }} where is_gone{% endif %}",
-        "{% if is_incremental() %}update {{ this }} set is_new = false where is_new{% endif %}"
+        "{% if is_incremental() %}update {{ this }} set is_new = false where is_new{% endif %}",
+        "{% if is_incremental() %}update {{ this }} set is_gone = true where record_key in (select record_key from {{ ref('stg_identity__change') }} where is_gone){% endif %}"
     ]
 ) }}
 -- What two records may share, as numbers: keys are made of these, and most guards compare them. Text is hashed because
 -- ten million names compared as text cost more than the night may have; a pair compares the parts of its key once more.
+-- Records that went stay for a night, marked, so that the groups which they leave are computed again.
 -- A double surname is one row a form; the record's numbers stand in each, but only the first row makes keys of them.
 -- depends_on: {{ ref('stg_identity__change') }}
 {%- if is_incremental() %}
@@ -71,10 +72,3 @@ select
     false as is_gone,
     {{ 'true' if is_incremental() else 'false' }} as is_new
 from form
-{%- if is_incremental() %}
-union all
--- Records that went stay for this night, so that the groups which they leave are computed again.
-select gone.* replace (true as is_gone)
-from {{ this }} as gone
-where gone.record_key in (select record_key from {{ ref('stg_identity__change') }} where is_gone)
-{%- endif %}
