@@ -169,6 +169,10 @@ SELECT cell, variable, value, shown_d, shown_n,
     abs(CASE variable WHEN 'd' THEN d WHEN 'n' THEN n ELSE d - n END - value)
     BETWEEN 1 AND n_min() - 1 AS is_small
 FROM told JOIN cell USING (cell);
+CREATE VIEW one_sided AS
+SELECT DISTINCT cell FROM version JOIN cell USING (cell)
+WHERE told_n >= 0 AND abs(d - told_d) >= n_min() AND (n = told_n OR d - n = told_d - told_n)
+AND cell NOT IN (SELECT cell FROM version JOIN cell USING (cell) WHERE told_d = d AND told_n = n);
 CREATE VIEW sensitive AS
 SELECT 'd' AS variable, cell, -1 AS other FROM cell WHERE shown_d = unknown() AND d BETWEEN 1 AND n_min() - 1
 UNION ALL
@@ -183,7 +187,10 @@ UNION ALL
 SELECT 'd', cell, -1 FROM compared WHERE is_small AND variable = 'd' AND shown_d = unknown()
 UNION ALL
 SELECT 'n', cell, -1 FROM compared JOIN cell USING (cell)
-WHERE is_small AND variable <> 'd' AND compared.shown_n = unknown() AND (cell.d > 0 OR cell.shown_d = unknown());
+WHERE is_small AND variable <> 'd' AND compared.shown_n = unknown() AND (cell.d > 0 OR cell.shown_d = unknown())
+UNION
+SELECT 'n', cell, -1 FROM one_sided JOIN cell USING (cell)
+WHERE shown_n = unknown() AND (d > 0 OR shown_d = unknown());
 """
 
 # Sentence -> rows that break it.
@@ -205,6 +212,9 @@ _RULES = {
     ),
     "Published counts differ by a few people from what an earlier release told": (
         "SELECT 1 FROM compared WHERE is_small AND CASE variable WHEN 'd' THEN shown_d ELSE shown_n END <> unknown()"
+    ),
+    "Numerators are told that say what everyone did who came or went since an earlier release": (
+        "SELECT 1 FROM one_sided JOIN cell USING (cell) WHERE shown_n <> unknown() AND d > 0"
     ),
     # Where an earlier release told a part of the sum that is still true, what is left of it can no longer be mended.
     "Sums leave so few people that one of them knows the others to be fewer than the minimum": (
@@ -317,7 +327,7 @@ class _System:
         for cell in np.flatnonzero(hidden_d & of_d & ((d == 0) | (d >= self.n_min))).tolist():
             found.append(("d", cell, -1, int(self.var_d[cell]), -1, 0))
         small = hidden_n & (d > 0) & ((n < self.n_min) | (d - n < self.n_min))
-        small |= of_n & (self.var_n >= 0)
+        small |= (of_n | self.earlier.one_sided(d, n, self.n_min)) & (self.var_n >= 0)
         for cell in np.flatnonzero(small).tolist():
             found.append(("n", cell, -1, int(self.var_n[cell]), -1, 0))
         for name, value, variable, which in (

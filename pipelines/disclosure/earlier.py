@@ -7,7 +7,8 @@ values that a reader can compare a cell with. What does not: what follows for th
 Who compares two releases reads the difference: 41 graduates in June and 42 in December are one student whose outcome
 is known. So a figure is told again only where it is what was told before, or differs by n people or more, and what was
 once hidden stays hidden: an old partner that were shown would give away whom it hid. The same holds between tables
-that count nearly the same people, whenever each was released.
+that count nearly the same people, whenever each was released. And where a group came or went since, nobody or everybody
+of whom is in the numerator, the new numerator would say so of each of them: it is not told.
 """
 
 from __future__ import annotations
@@ -88,6 +89,16 @@ class Earlier:
             known_d |= same
             known_n |= same & (told_n != NOT_TOLD) & (told_n == n)
         return known_d, known_n
+
+    def one_sided(self, d: np.ndarray, n: np.ndarray, minimum: int) -> np.ndarray:
+        """Cells to which `minimum` people or more came, or from which they went, since some version that told both
+        counts, while the numerator, or the rest, is what it was: whoever knows who they are knows what each of them
+        did. (cells,) Not where some version told tonight's counts too: nothing new is said."""
+        found = np.zeros(len(d), dtype=bool)
+        for told_d, told_n in self.versions:
+            both = (told_d != NOT_TOLD) & (told_n != NOT_TOLD) & (np.abs(d - told_d) >= minimum)
+            found |= both & ((n == told_n) | (d - n == told_d - told_n))
+        return found & ~self.known(d, n)[1]
 
 
 def nothing_earlier(cells: int) -> Earlier:

@@ -13,7 +13,8 @@ A nested pair is never shown on both sides when the difference is 1 to n-1 peopl
 overlap only the D side is ever hidden: that table comes out later, when the other is published already. Where the other
 hides its numerator, a D of nearly the same people is hidden too.
 What earlier releases told is never told again with a difference of 1 to n-1 people, neither of a cell nor of what the
-hidden members of a tie have together, and what was once hidden stays hidden.
+hidden members of a tie have together, nor so that a group came or went of whom nobody or everybody is in the numerator;
+and what was once hidden stays hidden.
 Hiding every member of a tie always satisfies it or moves the question to the parent, so the search ends.
 """
 
@@ -100,6 +101,7 @@ class Suppressor:
         told = (apart >= 1) & (apart < self.n_min)
         for variable, primary in (("d", primary_d), ("n", primary_n), ("c", primary_n)):
             primary[earlier.cell[told & (earlier.variable == variable)]] = True
+        primary_n |= earlier.one_sided(self.d, self.n, self.n_min)
         # An empty cell that was hidden once is hidden for good, but asks for no partner: its value gives nobody away.
         self.quiet = earlier.hidden_d & (self.d == 0)
         hide_d = primary_d | earlier.hidden_d | decoy_d
@@ -145,14 +147,21 @@ class Suppressor:
         return found
 
     def _tells_change(self, variable: str, hidden: np.ndarray) -> np.ndarray:
-        """Ties whose hidden members together are known to have changed by 1 to n-1 since some version. (ties,)"""
+        """Ties whose hidden members together are known to have changed by 1 to n-1 since some version, or not at all in
+        a numerator or its rest, though people came or went. (ties,)"""
         told = np.zeros(self.count, dtype=bool)
         for change in self.changes:
-            seen = np.where(hidden, 0, change[variable])  # what is told of both versions; nan: not told then
-            rest = np.abs(seen[self.parent] - self._sum(seen))
+            rest, people = (self._rest(change[name], hidden) for name in (variable, "d"))
             with np.errstate(invalid="ignore"):
-                told |= (rest >= 1) & (rest < self.n_min) & ~hidden[self.parent] & (self._sum(hidden) > 0)
+                few = (rest >= 1) & (rest < self.n_min)
+                few |= (variable != "d") & (rest == 0) & (people >= self.n_min)
+                told |= few & ~hidden[self.parent] & (self._sum(hidden) > 0)
         return told
+
+    def _rest(self, change: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        """By how much the hidden members of each tie changed together, as a reader sees it. (ties,) nan: not at all."""
+        seen = np.where(hidden, 0, change)  # what is told of both versions; nan: not told then
+        return np.abs(seen[self.parent] - self._sum(seen))
 
     def _batches(self, rank: np.ndarray) -> list[np.ndarray]:
         """Ties that are settled together: same kind, same level of the parent. They hardly share cells."""

@@ -43,6 +43,7 @@ from pipelines.disclosure.table.attack.rank import prove, suspects
 from pipelines.errors import P20wError
 from pipelines.progress import say
 
+LATE = ("insider", "entered", "joined")  # rules of findings that a release of before may hold already
 AGAIN = 0.25  # of the time, more, for second runs of the suppressor
 SINGLE = 1_500  # unknowns of a block up to which single figures get programs of their own
 WORDS = {
@@ -57,7 +58,7 @@ WORDS = {
 @dataclass(frozen=True)
 class Finding:
     """One thing that a reader learns. rule: undeclared, contradiction, residual, insider, bounds, difference, revision,
-    residual_of_revision, joined or rerun; sentence: its arithmetic, which is restricted evidence; about: whose."""
+    residual_of_revision, entered, joined or rerun; sentence: its arithmetic (restricted evidence); about: whose."""
 
     rule: str
     sentence: str
@@ -117,7 +118,7 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     left = _residuals(seen, rules)
     history = list(versions(earlier))
     for old in history:
-        found += _revision(seen, beside(seen, old), rules)
+        left += _revision(seen, beside(seen, old), rules)
     unsettled, likely, again = 0, [], Again([], 0, 0)
     try:
         alone = _solve(seen, rules, began + seconds, AGAIN * seconds)
@@ -129,7 +130,7 @@ def attack_release(folder: Path, rules: Rules, earlier: Iterable[Path] = (), sec
     except P20wError as contradiction:
         found.append(Finding("contradiction", str(contradiction)))
     # What is asked since lately, or needs two releases, earlier ones may have told: nobody can take that back.
-    late = [each for each in left if each.rule in ("insider", "joined")]
+    late = [each for each in left if each.rule in LATE]
     already = _already(history, rules, began + seconds) if late else set()
     past = [each for each in late if each.about in already]
     found += [each for each in left if each not in past]
@@ -469,7 +470,8 @@ def _equation(seen: Figures, system: Equations, at: int, low: np.ndarray, high: 
 
 
 def _revision(seen: Figures, old: tuple[np.ndarray, np.ndarray], rules: Rules) -> list[Finding]:
-    """Figures and sums that changed by 1 to n - 1 people since an earlier release."""
+    """Figures and sums that changed by 1 to n - 1 people since an earlier release, or to which a group came, or from
+    which it went, nobody or everybody of whom is in the numerator."""
     label, found = seen.labels(), []
     old_d, old_n = old
     old_counts = {
@@ -477,7 +479,10 @@ def _revision(seen: Figures, old: tuple[np.ndarray, np.ndarray], rules: Rules) -
         "n": (old_n, old_n != HIDDEN),
         "c": (old_d - old_n, old_n != HIDDEN),
     }
-    for name, value, told in _counts(seen):
+    counts = _counts(seen)
+    both_d = counts[0][2] & old_counts["d"][1]
+    people = np.where(both_d, counts[0][1] - old_d, 0)
+    for name, value, told in counts:
         before, was_told = old_counts[name]
         both = told & was_told
         change = np.where(both, value - before, 0)
@@ -492,12 +497,35 @@ def _revision(seen: Figures, old: tuple[np.ndarray, np.ndarray], rules: Rules) -
         # What the hidden members have together is known in both releases where all else is told in both.
         rest, hidden = _rest(seen, change, told)
         _, not_both = _rest(seen, change, both | ~told)
+        known = (hidden > 0) & (not_both == 0) & both[seen.parent]
         few = (np.abs(rest) >= 1) & (np.abs(rest) < rules.minimum)
-        for tie in np.flatnonzero((hidden > 0) & (not_both == 0) & both[seen.parent] & few):
+        for tie in np.flatnonzero(known & few):
             found.append(
                 Finding(
                     "residual_of_revision",
                     f"since an earlier release the change of {_sum(seen, tie, name, change, told, int(rest[tie]))}",
+                )
+            )
+        if name == "d":
+            continue
+        for at in np.flatnonzero(both & both_d & (change == 0) & (np.abs(people) >= rules.minimum)):
+            about = f"{WORDS[name]} {label[at]}"
+            found.append(
+                Finding(
+                    "entered",
+                    f"{about} was {int(before[at])} and is so still, though there are {int(people[at]):+d} people: "
+                    "of those who came or went it is known of each.",
+                    about,
+                )
+            )
+        came, _ = _rest(seen, people, told)
+        _, not_both = _rest(seen, people, both_d | ~told)
+        known &= (not_both == 0) & both_d[seen.parent] & (rest == 0) & (np.abs(came) >= rules.minimum)
+        for tie in np.flatnonzero(known):
+            said = _sum(seen, tie, name, change, told, 0)
+            found.append(
+                Finding(
+                    "entered", f"{int(came[tie]):+d} people since an earlier release, and the change of {said}", said
                 )
             )
     return found
@@ -535,6 +563,8 @@ def _already(history: list[pl.DataFrame], rules: Rules, until: float) -> set[str
     for number, old in enumerate(history):
         was = figures(old, rules)
         found += _residuals(was, rules) + _apart(was, rules)
+        for before in history[:number]:
+            found += _revision(was, beside(was, before), rules)
         try:
             alone = _solve(was, rules, until)
         except P20wError:

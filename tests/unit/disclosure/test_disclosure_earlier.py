@@ -67,7 +67,7 @@ def changed(generator, people: list[tuple]) -> list[tuple]:
         people[at] = (*people[at][:3], not people[at][3])
     else:
         school, gender = int(generator.choice(SCHOOLS)), str(generator.choice(list("fm")))
-        people += [(school, gender, "z", k % 3 > 0) for k in range(12)]
+        people += [(school, gender, "z", kind == 7 or k % 3 > 0) for k in range(12)]
     return people
 
 
@@ -111,6 +111,20 @@ def test_thirty_revisions_differ_by_nobody_or_by_a_group(revisions):
                     assert a == b or abs(a - b) >= N
                     compared += a != b
     assert compared > 50  # the classes of ten are told
+
+
+def test_thirty_revisions_do_not_tell_what_all_of_a_class_did(revisions):
+    _, history = revisions
+    classes = 0
+    for row in told(history).iter_rows(named=True):
+        pairs = list(zip(row["denominator_count"], row["numerator_count"], strict=True))
+        for at, (d, n) in enumerate(pairs):
+            for d_then, n_then in pairs[:at]:
+                if None in (n, n_then) or abs(d - d_then) < N or (d, n) in pairs[:at]:
+                    continue
+                classes += 1
+                assert n != n_then and d - n != d_then - n_then
+    assert classes > 20
 
 
 def test_what_was_hidden_stays_hidden_in_thirty_revisions(revisions):
@@ -309,6 +323,27 @@ def test_a_student_who_came_after_the_release_is_not_told():
         released(second, 1).filter(pl.col("organization_level") == "school").select("group_code", "value_status").rows()
     )
     assert statuses["f"] == statuses["all"] == "withdrawn"
+
+
+@pytest.mark.parametrize(("more", "all_know"), [((12, 0), True), ((12, 12), True), ((12, 5), False), ((-12, 0), True)])
+def test_what_all_of_a_group_did_who_came_or_went_after_the_release_is_not_told(more, all_know):
+    """Twelve came, none of whom graduated: 20 of 40 and then 20 of 52 would say so of each of them."""
+    before, after = (
+        one_school({"f": (40, 20), "m": (30, 15)}),
+        one_school({"f": (40 + more[0], 20 + more[1]), "m": (30, 15)}),
+    )
+    first = protect(before, SMALL, SMALL_BANDS, b"key")
+    earlier = beside(after, released(first, 0))
+    second = protect(after, SMALL, SMALL_BANDS, b"key", earlier)
+    assert not second.detection.findings and not second.flaws and not second.certificates.uncertified
+    girls = np.array([label.endswith("gender f") for label in after.cells["label"]])
+    assert (second.published.n[girls] < 0).all() == all_know
+    alone = protect(after, SMALL, SMALL_BANDS, b"key")
+    flaws = verify(after, alone.published, second.certificates, N, WIDTH, earlier)
+    assert any("what everyone did who came or went" in each for each in flaws) == all_know
+    # What is told a second time is told no further.
+    third = beside(after, pl.concat([released(first, 0), released(alone, 1)]))
+    assert (protect(after, SMALL, SMALL_BANDS, b"key", third).published.n[girls] >= 0).all()
 
 
 def test_an_outcome_that_was_amended_is_not_told():

@@ -261,6 +261,26 @@ def last_two(sizes: dict, old: tuple, new: tuple, folder: Path, before: dict | N
     return attack_release(second, ONE, (first,))
 
 
+@pytest.mark.parametrize(("now", "rules_found"), [((42, 15), {"entered"}), ((42, 27), {"entered"}), ((42, 20), set())])
+def test_a5_a_group_came_of_whom_nobody_or_everybody_is_in_the_numerator(now, rules_found, tmp_path):
+    first = write(tmp_path / "first", one_school(f=(30, 15), m=(40, 20)))
+    second = write(tmp_path / "second", one_school(f=now, m=(40, 20)))
+    attack = attack_release(second, ONE, (first,))
+    assert {each.rule for each in attack.findings} == rules_found
+    assert not rules_found or any("+12 people" in each.sentence for each in attack.findings)
+    # An earlier release that told the same is past.
+    again = attack_release(write(tmp_path / "third", one_school(f=now, m=(40, 20))), ONE, (first, second))
+    assert again.findings == [] and {each.rule for each in again.past} == rules_found
+
+
+def test_a5_a_group_came_to_hidden_ones_of_whom_nobody_is_in_the_numerator(tmp_path):
+    """f and m are hidden together: what is told says that of the twelve who came to them nobody is in the numerator."""
+    sizes = {"f": (2, 1), "m": (30, 15), "x": (40, 20)}
+    attack = last_two({**sizes, "m": (42, 15)}, ("f", "m"), ("f", "m"), tmp_path, sizes)
+    assert {each.rule for each in attack.findings} == {"entered"}
+    assert any("gender f" in each.about and "gender m" in each.about for each in attack.findings)
+
+
 def test_a5_another_partner_than_in_the_last_release(tmp_path):
     """72 - 30 - 40 = 2: of the two figures that the group needs this release tells one, and the last one the other."""
     attack = last_two({"f": (2, 1), "m": (30, 15), "x": (40, 20)}, ("f", "m"), ("f", "x"), tmp_path)
