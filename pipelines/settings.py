@@ -47,7 +47,7 @@ class Settings:
     # The key of tokens (pipelines/identity/tokens.py), outside the home; None where no agency sends tokens.
     token_key_file: Path | None = None
     # How long the stranger's attack on a release may look for what only programs over many sums can tell.
-    attack_seconds: float = 60.0
+    attack_seconds: float = 120.0
 
     # --- below the home -------------------------------------------------------------------------------
     @property

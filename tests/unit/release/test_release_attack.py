@@ -24,7 +24,7 @@ def test_an_attack_without_time_is_an_error(text):
 
 def test_an_attack_may_have_five_seconds_or_more():
     assert environment.load({"P20W_ATTACK_SECONDS": "5"}).attack_seconds == 5
-    assert environment.load({"P20W_ATTACK_SECONDS": ""}).attack_seconds == environment.load({}).attack_seconds == 60
+    assert environment.load({"P20W_ATTACK_SECONDS": ""}).attack_seconds == environment.load({}).attack_seconds == 120
 
 
 def test_the_command_says_so_in_a_sentence(monkeypatch, capsys):
