@@ -16,10 +16,10 @@ from pathlib import Path
 import duckdb
 
 from pipelines.disclosure.in_memory import literal, quoted
+from pipelines.disclosure.stranger.figures import MART
 from pipelines.disclosure.stranger.rules import read_rules
 from pipelines.errors import MissingFileError, P20wError
 
-MART = "mart_indicator__organization"
 PLACES = ("organization_id_state", "cohort_year")
 
 

@@ -7,7 +7,7 @@ Rules, with n = minimum_count. Of a tie (parent = members + residual) whose pare
 of the hidden members. Therefore, for every tie with anything hidden:
   D: at least two cells hidden (the parent counts), and hidden members together more than n people: one of them who
      reads it knows that his own group is not empty, so of n together he knows that the others are fewer than n;
-  N: the same for cells whose numerator is not shown, and N and C of them together n or more each, so that neither
+  N: at least two cells whose numerator is not shown, and N and C of them together n or more each, so that neither
      'everyone' nor 'nobody' is told of a small group.
 A nested pair is never shown on both sides when the difference is 1 to n-1 people, nor is an overlapping one. Of an
 overlap only the D side is ever hidden: that table comes out later, when the other is published already. Where the other
@@ -151,10 +151,11 @@ class Suppressor:
         a numerator or its rest, though people came or went. (ties,)"""
         told = np.zeros(self.count, dtype=bool)
         for change in self.changes:
-            rest, people = (self._rest(change[name], hidden) for name in (variable, "d"))
+            rest = self._rest(change[variable], hidden)
             with np.errstate(invalid="ignore"):
                 few = (rest >= 1) & (rest < self.n_min)
-                few |= (variable != "d") & (rest == 0) & (people >= self.n_min)
+                if variable != "d":
+                    few |= (rest == 0) & (self._rest(change["d"], hidden) >= self.n_min)
                 told |= few & ~hidden[self.parent] & (self._sum(hidden) > 0)
         return told
 
