@@ -17,7 +17,7 @@ from pipelines import planner
 from pipelines.identity import estimate, wages
 from pipelines.identity.linker.group import components
 from pipelines.identity.policy import load_policy
-from pipelines.identity.registry import write_exchange
+from pipelines.identity.registry import read_bridge, write_exchange
 from pipelines.identity.student_group import BREAKDOWNS, NOT_REPORTED, person_groups, used_years
 from pipelines.identity.vault import open_vault
 from pipelines.quality import check_result
@@ -66,7 +66,7 @@ def measure_links(settings: Settings, build_id: str) -> pl.DataFrame:
     value = numerator / denominator (null where the denominator is 0). Check results go to quality (source `linkage`).
     Raises FileNotFoundError when identity has not run.
     """
-    bridge = pl.read_parquet(settings.exchange / "brg_record_person.parquet")
+    bridge = read_bridge(settings)
     rows = _counts(bridge) + _suspicions(settings, bridge, build_id)
     units = _truth_units(settings, bridge)
     if units is not None:

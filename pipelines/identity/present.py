@@ -69,6 +69,12 @@ def renew(con: duckdb.DuckDBPyConnection, records: str | None = None, staged: st
         con.execute(f"INSERT INTO vault.{table} {found}")
 
 
+def count_persons(con: duckdb.DuckDBPyConnection) -> int:
+    """How many persons more hold a record now than before, of the records in hand. Call it after `renew`."""
+    now, before = (f"SELECT count(DISTINCT person_key) FROM {table}" for table in (TONIGHT_LINK, BEFORE_LINK))
+    return con.execute(f"SELECT ({now}) - ({before})").fetchone()[0]
+
+
 def _either(column: str) -> str:
     """SQL: the values of a column before and now, of the records in hand."""
     return f"SELECT {column} FROM {BEFORE_LINK} UNION SELECT {column} FROM {TONIGHT_LINK}"

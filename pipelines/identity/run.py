@@ -85,7 +85,8 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
     with open_vault(settings) as con:
         records = _require_pairs(con)
         basis = _basis(settings, policy, day)
-        touched = TOUCHED if _solved(con) == basis else None
+        solved_with, persons_before = con.execute("SELECT basis, persons FROM vault.solved").fetchone() or (None, 0)
+        touched = TOUCHED if solved_with == basis else None
         exported = None if touched is None else registry.exported(con)
         if touched is not None and _count(con, touched) < FEW * records:
             # A second thread shortens what a night of few changes does by little and costs a tenth more CPU time; so
@@ -111,10 +112,10 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         folded = fold(
             people, history, registry.persons_of(con, history), lambda count: registry.unused_keys(con, count)
         )
-        _keep(con, build_id, basis, found, folded, None if touched is None else staged)
+        persons = _keep(con, build_id, basis, found, folded, None if touched is None else staged, persons_before)
         years = registry.touched_years(con, settings)
         queue = refresh_queue(con, settings, build_id)
-        persons = registry.export(con, settings, exported, folded.minted)
+        registry.export(con, settings, exported, folded.minted)
         undetermined = con.execute("SELECT count(DISTINCT record_key) FROM vault.undetermined").fetchone()[0]
         conflicts = con.execute("SELECT * EXCLUDE (block) FROM vault.conflict ORDER BY ALL").pl()
         registry.write_exchange(conflicts, settings.exchange / "identity_conflict.parquet")
@@ -168,11 +169,6 @@ def _basis(settings: Settings, policy: IdentityPolicy, day: date) -> str:
     for path in [folder / "link_model.csv", *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _solved(con: duckdb.DuckDBPyConnection) -> str | None:
-    found = con.execute("SELECT basis FROM vault.solved").fetchone()
-    return found[0] if found else None
 
 
 def _choose_affected(con: duckdb.DuckDBPyConnection, touched: str | None) -> None:
@@ -320,11 +316,18 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
 
 
 def _keep(
-    con: duckdb.DuckDBPyConnection, build_id: str, basis: str, found: Partition, folded: Fold, staged: str | None
-) -> None:
-    """Replace the affected part of the derived tables and append to the log, in one transaction.
+    con: duckdb.DuckDBPyConnection,
+    build_id: str,
+    basis: str,
+    found: Partition,
+    folded: Fold,
+    staged: str | None,
+    persons_before: int,
+) -> int:
+    """Replace the affected part of the derived tables and append to the log, in one transaction; returns the number of
+    persons that hold a record.
 
-    staged: the staged records of the affected; None: all are.
+    staged: the staged records of the affected; None: all are. persons_before: as many held one the night before.
     """
     everything = staged is None
     frames = {"canonical": found.members, "conflict": found.conflicts, "undetermined": found.undetermined}
@@ -337,14 +340,16 @@ def _keep(
             con.register("solved_part", frame.select(*DERIVED[table]).to_arrow())
             con.execute(f"INSERT INTO vault.{table} SELECT * FROM solved_part")
             con.unregister("solved_part")
-        con.execute("INSERT INTO vault.solved VALUES (?)", [basis])
         # dbt's identity phase adds to it until we took it in.
         con.execute(f"DELETE FROM {TOUCHED}")
         registry.append(con, build_id, folded, found.members.select("record_key", "weight"))
         present.renew(con, None if everything else "affected", staged or STAGED)
         registry.restore(con, build_id)
         con.execute("DELETE FROM vault.exported")
+        persons = present.count_persons(con) + (0 if everything else persons_before)
+        con.execute("INSERT INTO vault.solved VALUES (?, ?)", [basis, persons])
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")
         raise
+    return persons

@@ -347,18 +347,18 @@ def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key], known: str | None
     new = f"ANTI JOIN {known} USING (record_key)" if known else ""
     con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS FROM present {new}")
     make_records(con)
-    parts = {NAME_AND_BIRTH: ("given_root", "surname", "birth")}
-    parts |= {number: key.parts for number, key in _numbered(keys).items()}
-    texts = {number: " || '|' || ".join(names) for number, names in parts.items()}
+    name = "given_root || '|' || surname || '|' || birth"
+    texts = {number: " || '|' || ".join(key.parts) for number, key in _numbered(keys).items()}
     as_before = (
         f" UNION ALL SELECT {known}.* REPLACE (knots.knot AS knot, CAST(NULL AS BOOLEAN) AS name_recurs)"
         f" FROM {known} JOIN knots USING (record_key)"
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE row_now AS SELECT record_key, knot, CAST("
-        + " + ".join(f"({name} IS NOT NULL)::INT" for name in standard.STANDARD)
+        + " + ".join(f"({column} IS NOT NULL)::INT" for column in standard.STANDARD)
         + " AS UTINYINT) AS said, CAST(NULL AS BOOLEAN) AS name_recurs, CAST(0 AS BIGINT) AS stands, "
-        + ", ".join(f"CASE WHEN {text} IS NOT NULL THEN hash({text}) END AS key_{n}" for n, text in texts.items())
+        + f"{_half_hash('birth')} AS born, CASE WHEN {name} IS NOT NULL THEN hash({name}) END AS {NAME}, "
+        + ", ".join(f"{_half_hash(text)} AS key_{number}" for number, text in texts.items())
         + " FROM record JOIN knots USING (record_key)"
         + (as_before if known else "")
     )
@@ -412,6 +412,14 @@ def find_knots(con: duckdb.DuckDBPyConnection, records: str) -> pl.DataFrame:
     label = components(len(keys), *(positions(keys, links[f"record_key_{end}"]) for end in "ab"))
     _, first = np.unique(label, return_index=True)
     return pl.DataFrame({"record_key": keys, "knot": keys[first[label]]})
+
+
+def _half_hash(text: str) -> str:
+    """SQL: half of DuckDB's hash, null for null. It is read of ten million records for each key every night.
+
+    Two values share it once in four billion times: then two knots are compared that would not be, and weigh too little.
+    """
+    return f"CASE WHEN {text} IS NOT NULL THEN CAST(hash({text}) >> 32 AS UINTEGER) END"
 
 
 def _numbered(keys: list[Key]) -> dict[int, Key]:
@@ -529,7 +537,8 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         HAVING min(knot) <> max(knot) OR bool_or(record_key IN (SELECT record_key FROM other_frequency))
         """
     )
-    _hold(con, "held_further", {number: f"SELECT value FROM further WHERE key = {number}" for number in numbers})
+    values = "SELECT CAST(value AS UINTEGER) FROM further WHERE key = {0}"
+    _hold(con, "held_further", {number: values.format(number) for number in numbers})
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE member AS
@@ -548,10 +557,11 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
 
 
 def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
-    """candidate: pairs to score tonight, which were none last night or weigh otherwise; dropped: pairs of last night
-    that are none any more, or weigh otherwise. Both record_key_a < record_key_b.
+    """candidate: pairs to score tonight, which were none last night or may weigh otherwise; dropped: pairs of last
+    night that are none any more, or may weigh otherwise. Both record_key_a < record_key_b.
 
-    Records never change, so that a pair of last night that is one tonight keeps its weight.
+    Records never change, so that a pair of last night that is one tonight keeps its weight, unless it may look like
+    twins and one of their names recurs since or no longer: then both were born on one day.
     """
     con.execute(
         """
@@ -567,9 +577,19 @@ def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE candidate AS
-        SELECT record_key_a, record_key_b FROM met_pair
-        WHERE is_now AND (NOT is_before
-            OR record_key_a IN (FROM other_frequency) OR record_key_b IN (FROM other_frequency))
+        WITH other AS (
+            SELECT record_key_a, record_key_b FROM met_pair
+            WHERE is_now AND is_before
+                AND (record_key_a IN (FROM other_frequency) OR record_key_b IN (FROM other_frequency))
+        ),
+        birth AS (
+            SELECT record_key, born FROM vault.scored
+            WHERE record_key IN (SELECT unnest([record_key_a, record_key_b]) FROM other)
+        )
+        SELECT record_key_a, record_key_b FROM met_pair WHERE is_now AND NOT is_before
+        UNION ALL SELECT record_key_a, record_key_b FROM other
+        JOIN birth AS x ON x.record_key = record_key_a
+        JOIN birth AS y ON y.record_key = record_key_b AND y.born = x.born
         """
     )
     con.execute(

@@ -50,8 +50,8 @@ TABLES = {
     # What pair_score follows from, derived and replaced with it: the knot of each compared record (a component of the
     # tiers' links, named by its smallest record_key), how much the record says, whether another has its name and birth
     # date, under which keys it stands for its knot (bits by number of the key) and, in further columns that come with
-    # the policy (key_0, key_1, ...: by number of the key), hashes of the values that it may share with others; the
-    # fingerprint of model, keys and comparisons.
+    # the policy, hashes of its birth date (born) and of the values that it may share with others (key_0, key_1, ...: by
+    # number of the key); the fingerprint of model, keys and comparisons.
     "scored": "record_key BIGINT, knot BIGINT, said UTINYINT, name_recurs BOOLEAN, stands BIGINT",
     "score_basis": "fingerprint TEXT",
     # How frequent a name or postal code was when a model version came into force; kept as long as the version.
@@ -71,8 +71,8 @@ TABLES = {
     "shared_student_id": "student_id_hash UBIGINT",
     # Digests of the files in exchange/ that hold just what present_link and person hold; no row while one may not.
     "exported": "name TEXT, digest TEXT",
-    # What the derived tables were computed from: one row each, see run.py.
-    "solved": "basis TEXT",
+    # What the derived tables were computed from, see run.py, and how many persons hold a record: one row.
+    "solved": "basis TEXT, persons BIGINT",
     "verdict": 'record_key_a BIGINT, record_key_b BIGINT, verdict TEXT, who TEXT, why TEXT, "at" TIMESTAMP',
     # The steward's queue as a log: the newest row of an item, in the order of `entry`, is its state.
     "queue_item": "item_id BIGINT, kind TEXT, record_key_a BIGINT, record_key_b BIGINT, score DOUBLE, reason TEXT,"
@@ -92,7 +92,7 @@ TABLES = {
     "secret": "name TEXT, value TEXT",
 }
 # Columns that a vault made by an earlier version lacks; derived, filled by its next night.
-ADDED = {"scored": "name_recurs BOOLEAN"}
+ADDED = {"scored": "name_recurs BOOLEAN", "solved": "persons BIGINT"}
 
 
 class VaultError(RuntimeError):

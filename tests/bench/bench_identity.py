@@ -118,16 +118,24 @@ def population(records: int, seed: int = 11):
 
 
 def fill(settings: Settings, records: int) -> None:
-    """Records with random keys into an empty vault; all but the last 1% are current."""
+    """Records with random keys into an empty vault; all but the last 1% are current. What comes tomorrow stands last,
+    because intake appends."""
     rng = np.random.default_rng(7)
+    tomorrow = []
+
+    def append(frame: pl.DataFrame) -> None:
+        con.register("made", frame.to_arrow())
+        names = ", ".join(frame.columns)
+        con.execute(f"INSERT INTO identity_record ({names}, first_build) SELECT {names}, '{BUILDS[0]}' FROM made")
+        con.unregister("made")
+
     with open_vault(settings, memory_limit="3GB") as con:
         for frame in population(records):
             keyed = frame.with_columns(record_key=pl.Series(rng.integers(1, 2**62, frame.height)))
-            con.register("made", keyed.to_arrow())
-            names = ", ".join(frame.columns)
-            con.execute(f"INSERT INTO identity_record (record_key, {names}, first_build) "
-                        f"SELECT record_key, {names}, '{BUILDS[0]}' FROM made")  # fmt: skip
-            con.unregister("made")
+            comes = pl.col("record_key") % 200 < int(100 * CHANGED)
+            tomorrow.append(keyed.filter(comes))
+            append(keyed.filter(~comes))
+        append(pl.concat(tomorrow))
         con.execute(f"INSERT INTO current_record SELECT record_key FROM identity_record "
                     f"WHERE record_key % 200 >= {int(100 * CHANGED)} ORDER BY record_key")  # fmt: skip
 
