@@ -72,7 +72,7 @@ def forget_derived(con: duckdb.DuckDBPyConnection) -> None:
     """Empty what is derived from records and verdicts, so that the next night derives all of it again."""
     derived = (
         "identity_basis", "current_record", "pair_score", "scored", "score_basis", "canonical", "conflict",
-        "undetermined", "present_link", "unlike_person", "shared_student_id", "exported", "solved",
+        "undetermined", "present_link", "unlike_record", "shared_student_id", "exported", "solved",
     )  # fmt: skip
     for table in derived:
         con.execute(f"DELETE FROM vault.{table}")

@@ -1,6 +1,6 @@
 """What holds tonight, of every current record: tables that a night changes where people changed and nowhere else.
 
-Belongs here: keeping vault.present_link, vault.unlike_person and vault.shared_student_id in step with the log of links.
+Belongs here: keeping vault.present_link, vault.unlike_record and vault.shared_student_id in step with the log of links.
 Does not belong here: the log itself (registry.py), what the steward asks (steward/queue.py) and deciding anything.
 
 All three follow from the log and the staged records, so that they can be made anew at any time. Whole states are
@@ -16,6 +16,8 @@ STAGED = "vault.staging.stg_identity__record"
 TONIGHT_LINK = "tonight_link"
 # The same records as they stood before, in the columns of vault.present_link.
 BEFORE_LINK = "before_link"
+# What the steward is asked about a person of two values, by record.
+UNLIKE = ("record_key", "sector", "given_name", "surname", "birth_date", "ssn", "student_id_state")
 COLUMNS = "record_key, person_key, rule, valid_from_build, sector, is_bare, has_ssn, student_id_hash"
 
 
@@ -55,9 +57,11 @@ def renew(con: duckdb.DuckDBPyConnection, records: str | None = None, staged: st
         con.execute(f"DELETE FROM vault.present_link WHERE record_key IN (SELECT record_key FROM {BEFORE_LINK})")
     con.execute(f"INSERT INTO vault.present_link SELECT {COLUMNS} FROM {TONIGHT_LINK}")
     doubtful = {
-        ("unlike_person", "person_key"): f"SELECT person_key FROM {TONIGHT_LINK} GROUP BY person_key"
+        ("unlike_record", "person_key"): f"SELECT link.person_key, {', '.join(f'record.{name}' for name in UNLIKE)}"
+        f" FROM {TONIGHT_LINK} AS link JOIN {staged} AS record USING (record_key)"
+        f" WHERE link.person_key IN (SELECT person_key FROM {TONIGHT_LINK} GROUP BY person_key"
         " HAVING min(ssn_hash) <> max(ssn_hash) OR min(birth_date) <> max(birth_date)"
-        " OR min(student_id_hash) <> max(student_id_hash)",
+        " OR min(student_id_hash) <> max(student_id_hash))",
         # A bare number says of nobody whose it is.
         ("shared_student_id", "student_id_hash"): "SELECT student_id_hash FROM vault.present_link"
         " WHERE student_id_hash IS NOT NULL AND NOT is_bare"

@@ -187,7 +187,7 @@ def export(
     # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
     columns = "record_key, person_key, sector, rule, has_ssn, valid_from_build"
     few = {
-        name: pl.Enum([value for (value,) in con.execute(f"SELECT DISTINCT {name} FROM {PRESENT} ORDER BY 1").fetchall()])
+        name: pl.Enum(con.execute(f"SELECT DISTINCT {name} FROM {PRESENT} ORDER BY 1").pl().to_series())
         for name in BRIDGE_WORDS
     }
     was, now = (f"SELECT {columns} FROM {table}" for table in (BEFORE_LINK, TONIGHT_LINK))

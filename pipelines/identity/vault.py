@@ -63,11 +63,12 @@ TABLES = {
     "conflict": "record_key_a BIGINT, record_key_b BIGINT, rule TEXT, reason TEXT, weight DOUBLE, block BIGINT",
     # Records that would have followed the person of another record and follow nobody, with the reason; derived.
     "undetermined": "record_key BIGINT, anchor_record_key BIGINT, reason TEXT",
-    # Of every current record the link that holds, and what it is searched for; persons with two different numbers or
-    # birth dates; student ids of two persons; derived, replaced where people changed (present.py).
+    # Of every current record the link that holds, and what it is searched for; the staged records of persons with two
+    # different numbers or birth dates; student ids of two persons; derived, replaced where people changed (present.py).
     "present_link": "record_key BIGINT, person_key BIGINT, rule TEXT, valid_from_build TEXT, sector TEXT,"
     " is_bare BOOLEAN, has_ssn BOOLEAN, student_id_hash UBIGINT",
-    "unlike_person": "person_key BIGINT",
+    "unlike_record": "person_key BIGINT, record_key BIGINT, sector TEXT, given_name TEXT, surname TEXT,"
+    " birth_date DATE, ssn TEXT, student_id_state TEXT",
     "shared_student_id": "student_id_hash UBIGINT",
     # Digests of the files in exchange/ that hold just what present_link and person hold; no row while one may not.
     "exported": "name TEXT, digest TEXT",

@@ -187,8 +187,7 @@ def _find(con: duckdb.DuckDBPyConnection, settings: Settings, policy: IdentityPo
         f" ANTI JOIN steward_judged_person USING (subject_a, subject_b) UNION ALL {_within(policy)}"
     )
     con.execute(
-        "DROP TABLE steward_judged; DROP TABLE steward_judged_person; DROP TABLE steward_suspect;"
-        " DROP TABLE steward_value; DROP TABLE steward_tier"
+        "DROP TABLE steward_judged; DROP TABLE steward_judged_person; DROP TABLE steward_value; DROP TABLE steward_tier"
     )
 
 
@@ -271,19 +270,8 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
 
 
 def _values_of_suspects(con: duckdb.DuckDBPyConnection) -> None:
-    """Make steward_suspect: person_key and the staged records of persons with two different numbers or birth dates; and
-    steward_value: of these each value, in how many sectors it stands, and the most complete record that carries it."""
-    con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE steward_suspect AS
-        WITH bearer AS MATERIALIZED (
-            SELECT record_key, person_key FROM steward_person
-            WHERE person_key IN (SELECT person_key FROM vault.unlike_person)
-        )
-        SELECT person_key, record_key, sector, given_name, surname, birth_date, ssn, student_id_state
-        FROM vault.staging.stg_identity__record JOIN bearer USING (record_key)
-        """
-    )
+    """Make steward_value: of persons with two different numbers or birth dates (vault.unlike_record) each value, in how
+    many sectors it stands, and the most complete record that carries it."""
     fields = ", ".join(f"('{field}')" for field in FIELD_OF_REASON.values())
     con.execute(
         f"""
@@ -292,7 +280,7 @@ def _values_of_suspects(con: duckdb.DuckDBPyConnection) -> None:
             SELECT record.person_key, field.name AS field, record.record_key, record.sector, {COMPLETE} AS complete,
                 CASE field.name WHEN 'ssn' THEN record.ssn WHEN 'student_id_state' THEN record.student_id_state
                     ELSE {_day("record")} END AS value
-            FROM steward_suspect AS record
+            FROM vault.unlike_record AS record
             CROSS JOIN (VALUES {fields}) AS field (name)
         )
         SELECT person_key, field, value, count(DISTINCT sector) AS sectors,
@@ -311,8 +299,8 @@ def _within(policy: IdentityPolicy) -> str:
             SELECT DISTINCT a.person_key, field.name AS field,
                 least(field.value_a, field.value_b) AS low, greatest(field.value_a, field.value_b) AS high
             FROM steward_judged
-            JOIN steward_suspect AS a ON a.record_key = record_key_a
-            JOIN steward_suspect AS b ON b.record_key = record_key_b AND b.person_key = a.person_key
+            JOIN vault.unlike_record AS a ON a.record_key = record_key_a
+            JOIN vault.unlike_record AS b ON b.record_key = record_key_b AND b.person_key = a.person_key
             CROSS JOIN LATERAL (VALUES
                 ('ssn', a.ssn, b.ssn), ('student_id_state', a.student_id_state, b.student_id_state),
                 ('birth_date', {_day("a")}, {_day("b")})
@@ -343,8 +331,8 @@ def _within(policy: IdentityPolicy) -> str:
                 CASE unlike.field WHEN 'ssn' THEN 'two_confirmed_ssns' WHEN 'birth_date' THEN 'two_birth_dates'
                     ELSE 'two_student_ids' END AS reason
             FROM unlike
-            JOIN steward_suspect AS a ON a.record_key = unlike.record_key_a
-            JOIN steward_suspect AS b ON b.record_key = unlike.record_key_b
+            JOIN vault.unlike_record AS a ON a.record_key = unlike.record_key_a
+            JOIN vault.unlike_record AS b ON b.record_key = unlike.record_key_b
         )
         SELECT * FROM weighed
         QUALIFY row_number() OVER (PARTITION BY kind, subject_a

@@ -37,7 +37,7 @@ STAGED = {
 }  # fmt: skip
 PAIR = "record_key_a BIGINT, record_key_b BIGINT, tier INTEGER, rule TEXT, joins TEXT, follower BIGINT"
 LOG = ("person", "person_link", "person_event", "person_redirect")
-DERIVED = ("canonical", "conflict", "undetermined", "present_link", "unlike_person", "shared_student_id")
+DERIVED = ("canonical", "conflict", "undetermined", "present_link", "unlike_record", "shared_student_id")
 COMPARED = 3.0  # values of two records that a drawn weight speaks of
 FIRST_KEY = 1000
 
