@@ -85,6 +85,7 @@ def verify(
                 "shown_n": published.n.astype(np.int64),
                 "n_low": np.asarray(published.n_low, dtype=np.int64),
                 "n_high": np.asarray(published.n_high, dtype=np.int64),
+                "least_d": np.broadcast_to(published.least_d, len(declaration.d)).astype(np.int64),
                 "hidden_d": earlier.hidden_d,
                 "hidden_n": earlier.hidden_n,
             }
@@ -124,7 +125,7 @@ def verify(
         "move": certificates.moves,
         "certified": certificates.certified,
     }
-    values = {"n_min": minimum_count, "width": interval_width, "least_d": published.least_d, "unknown": UNKNOWN}
+    values = {"n_min": minimum_count, "width": interval_width, "unknown": UNKNOWN}
     with in_memory("verify the official tables") as con:
         for name, frame in frames.items():
             con.register(f"{name}_frame", frame.to_arrow())
@@ -248,7 +249,7 @@ _RULES = {
     ),
     "Moves lead to a count that no reader thinks possible": (
         "SELECT 1 FROM moved JOIN cell USING (cell) WHERE moved.n < 0 OR moved.n > moved.d"
-        " OR (shown_d = unknown() AND moved.d < least_d())"
+        " OR (shown_d = unknown() AND moved.d < least_d)"
         " OR (shown_d <> unknown() AND shown_n = unknown() AND NOT moved.n BETWEEN n_low AND n_high)"
     ),
     "Moves lead to an inner count above the outer one": (
@@ -294,7 +295,7 @@ class _System:
         low_n = np.where(banded, np.maximum(published.n_low[self.at_n], 0), 0)
         high_n = np.where(banded, np.minimum(published.n_high[self.at_n], d[self.at_n]), FAR)
         value = np.concatenate([d[self.at_d], n[self.at_n]]).astype(float)
-        self.low = np.concatenate([np.full(len(self.at_d), float(published.least_d)), low_n]) - value
+        self.low = np.concatenate([np.broadcast_to(published.least_d, cells)[self.at_d].astype(float), low_n]) - value
         self.high = np.concatenate([np.full(len(self.at_d), FAR), high_n]) - value
         rows = _Rows(self.count)
         tie = np.concatenate([np.arange(relation.count), relation.relation])

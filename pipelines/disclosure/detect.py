@@ -40,8 +40,8 @@ DENSE_LIMIT = 400  # unknowns of a block up to which the null space is taken fro
 class Published:
     """What a reader sees, per cell: d and n (UNKNOWN where hidden), and the bounds of n that a band states.
 
-    n_low and n_high are only read where d is shown and n is not. least_d: what a reader knows of every hidden
-    denominator (1 where zeros are always shown, else 0).
+    n_low and n_high are only read where d is shown and n is not. least_d: what a reader knows of each hidden
+    denominator, or of all (1 where a zero would be shown, else 0).
     """
 
     d: np.ndarray
@@ -49,7 +49,7 @@ class Published:
     n_low: np.ndarray
     n_high: np.ndarray
     label: list[str]
-    least_d: int = 0
+    least_d: np.ndarray | int = 0
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _System:
         self.kind_of = np.concatenate([np.full(len(at_d), "d"), np.full(len(at_n), "n"), np.full(len(at_d), "c")])
         self.low = np.zeros(known)
         self.high = np.full(known, ANYTHING)
-        self.low[: len(at_d)] = published.least_d
+        self.low[: len(at_d)] = np.broadcast_to(published.least_d, cells)[at_d]
         shown_d = ~self.hidden_d[at_n]
         self.low[self.var_n[at_n[shown_d]]] = published.n_low[at_n[shown_d]]
         self.high[self.var_n[at_n[shown_d]]] = published.n_high[at_n[shown_d]]

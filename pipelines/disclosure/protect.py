@@ -27,7 +27,7 @@ from pipelines.disclosure.linked import NESTING, OVERLAP, linked_families
 from pipelines.disclosure.memory import PATTERN, Kept, Memory, Part, digest, forget, keep, parts, recall
 from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.disclosure.protected_table import replace_table
-from pipelines.disclosure.suppress import Pattern, Suppressor
+from pipelines.disclosure.suppress import Pattern, Suppressor, hides_no_zero
 from pipelines.errors import P20wError
 from pipelines.progress import say
 from pipelines.settings import Settings
@@ -312,7 +312,7 @@ def publish(declaration: Declaration, pattern: Pattern, bands: Bands, policy: Po
         n_low=np.where(high_band, high_least, 0),
         n_high=np.where(low_band, low_most, d),
         label=declaration.cells["label"].to_list(),
-        least_d=1 if policy.zero_rule == "shown" else 0,
+        least_d=np.where(hides_no_zero(declaration, policy) & (d > 0), 1, 0),
     )
 
 

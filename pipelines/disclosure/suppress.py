@@ -6,7 +6,9 @@ is detect's, which shares no code with this module; `repair` here only hides mor
 Rules, with n = minimum_count. Of a tie (parent = members + residual) whose parent is shown, a reader knows the sum
 of the hidden members. Therefore, for every tie with anything hidden:
   D: at least two cells hidden (the parent counts), and hidden members together more than n people: one of them who
-     reads it knows that his own group is not empty, so of n together he knows that the others are fewer than n;
+     reads it knows that his own group is not empty, so of n together he knows that the others are fewer than n. Where
+     members are surely not empty (a place is told of only where someone is counted) they have so many more together
+     that each of them may have n;
   N: at least two cells whose numerator is not shown, and N and C of them together n or more each, so that neither
      'everyone' nor 'nobody' is told of a small group.
 A nested pair is never shown on both sides when the difference is 1 to n-1 people, nor is an overlapping one. Of an
@@ -88,6 +90,7 @@ class Suppressor:
             + np.where((declaration.cells["breakdown_code"] == ALL).to_numpy(), policy.whole_cost, 0)
             + NEAR_EQUAL * _draw(declaration.cells["label"].to_list(), secret)
         )
+        self.no_zero = hides_no_zero(declaration, policy)
         self.batches = self._batches(rank)
         primary_d = (self.d >= 1) & (self.d < self.n_min)
         primary_n = (self.d > 0) & ((self.n < self.n_min) | (self.c < self.n_min))
@@ -231,7 +234,9 @@ class Suppressor:
         self._hidden_total = self._sum(hidden * self.d)
         parent = hidden[self.parent]
         self._parent_hidden = parent
-        small = self._hidden_total <= self.n_min
+        # Each of them that is surely not empty leaves one person less for the others.
+        self._least_total = self.n_min + 1 + np.maximum(self._sum(hidden & self.no_zero) - 2, 0)
+        small = self._hidden_total < self._least_total
         bad = (self._hidden_members + parent == 1) | (~parent & (self._hidden_members > 0) & small)
         return ((bad & self._asks(hidden)) | self._tells_change("d", hidden))[batch]
 
@@ -245,13 +250,11 @@ class Suppressor:
         closed = (self._hidden_members + self._parent_hidden) == 0
         opens = np.bincount(self.tie_cell, weights=closed[self.tie], minlength=len(self.d))
         is_parent = cell == self.parent[tie]
-        missing = np.where(self._parent_hidden[tie] | is_parent, 0, self.n_min + 1 - self._hidden_total[tie])
+        missing = np.where(self._parent_hidden[tie] | is_parent, 0, (self._least_total - self._hidden_total)[tie])
         price = self.base_cost[cell] + OPENS_TIE_COST * opens[cell] + TOO_SMALL_COST * (self.d[cell] < missing)
-        # A zero below a shown zero is known anyway, and where zeros are always shown none may be hidden.
+        # A zero below a shown zero is known anyway, and some zeros are always shown.
         zero = self.d[cell] == 0
-        price = price + BARRED * (zero & self._known_zero()[cell])
-        if self.policy.zero_rule == "shown":
-            price = price + BARRED * zero
+        price = price + BARRED * (zero & (self._known_zero() | self.no_zero)[cell])
         price[self.pattern.hide_d[cell] | self.known_d[cell]] = np.inf
         return price
 
@@ -436,11 +439,10 @@ class Suppressor:
 
     def _repair_d(self, cell: int, left: int, touching) -> None:
         hidden = self.pattern.hide_d
-        shown_zero = self.policy.zero_rule == "shown"
         near = self._ring(
             cell,
             False,
-            lambda o: not (hidden[o] or self.known_d[o]) and not (shown_zero and self.d[o] == 0),
+            lambda o: not (hidden[o] or self.known_d[o]) and not (self.no_zero[o] and self.d[o] == 0),
             touching,
             depth=6,
         )
@@ -448,6 +450,13 @@ class Suppressor:
         near.sort(key=lambda other: self.d[other] == 0)
         for other in near[:left]:
             self._hide_d(np.array([other]))
+
+
+def hides_no_zero(declaration: Declaration, policy: Policy) -> np.ndarray:
+    """Cells whose zero is always told, so that a hidden one has people: (cells,). A place has rows where someone is
+    counted there, so that nobody believes its hidden total to be 0."""
+    whole = (declaration.cells["breakdown_code"] == ALL).to_numpy()
+    return whole | (policy.zero_rule == "shown")
 
 
 def _draw(labels: list[str], secret: bytes) -> np.ndarray:

@@ -272,12 +272,19 @@ def _solve(seen: Figures, rules: Rules, until: float, longest: float = 0.0) -> _
     """The findings among the proven intervals of what is hidden, among those that follow from what a reader believes of
     loose sums, and what second runs of the suppressor add within `longest` seconds (none by default). Errors: P20wError
     where the figures contradict each other, whatever he believes."""
-    system = equations(seen, rules)
+    system = equations(seen)
     low, high = system.low.copy(), system.high.copy()
     none = np.zeros(len(low), dtype=bool)
     if not len(low):
         return _Solved(system, low, high, none, none, [], Again([], 0, 0), [])
-    unsettled = _tighten(seen, system, rules, low, high, until)
+    try:
+        unsettled = _tighten(seen, system, rules, low, high, until)
+    except P20wError:
+        least = np.full_like(seen.least_d, rules.zeros == "shown")
+        if (seen.least_d == least).all():
+            raise
+        # What was hidden once stays hidden: a place may be empty by now, and its rows no longer say that it is not.
+        return _solve(replace(seen, least_d=least), rules, until, longest)
     given_away = _given_away(seen, system, rules, low, high)
     findings = _narrow(seen, system, rules, low, high, given_away)
     again, likely = Again([], 0, 0), []
@@ -303,7 +310,7 @@ def _believing(seen: Figures, proven: _Solved, sums: np.ndarray, rules: Rules, u
     """`proven`, and what follows beyond it where the loose `sums` hold. Places whose sums contradict what is told are
     left out; None where no belief is left that is consistent."""
     for attempt in range(2):
-        system = equations(seen, rules, sums)
+        system = equations(seen, sums)
         more = len(system.low) - len(proven.low)
         low = np.concatenate([proven.low, system.low[len(proven.low) :]])
         high = np.concatenate([proven.high, system.high[len(proven.high) :]])
@@ -332,7 +339,7 @@ def _consistent(seen: Figures, proven: _Solved, sums: np.ndarray, rules: Rules, 
         if time.monotonic() > until:
             break
         some = sums[place == here]
-        system = equations(seen, rules, some)
+        system = equations(seen, some)
         low = np.concatenate([proven.low, system.low[len(proven.low) :]])
         high = np.concatenate([proven.high, system.high[len(proven.high) :]])
         try:

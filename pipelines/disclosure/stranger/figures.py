@@ -44,8 +44,9 @@ UNLIMITED = np.int64(1) << 60  # an upper bound that nothing gives
 @dataclass(frozen=True)
 class Figures:
     """rows: FIGURE, the LEA of schools, and a label; d, n: (figures,) HIDDEN where not told; n_low, n_high: limits of a
-    numerator that is not told. ties: parent = sum of members, for D and N. nested: pairs (outer, inner) of figures.
-    same_d: whether their denominators are the same wherever both are told. loose: sums of levels that do not add up.
+    numerator that is not told; least_d: what a hidden D is at least. ties: parent = sum of members, for D and N.
+    nested: pairs (outer, inner) of figures. same_d: whether their denominators are the same wherever both are told.
+    loose: sums of levels that do not add up.
     """
 
     rows: pl.DataFrame
@@ -53,6 +54,7 @@ class Figures:
     n: np.ndarray
     n_low: np.ndarray
     n_high: np.ndarray
+    least_d: np.ndarray
     parent: np.ndarray
     start: np.ndarray
     member: np.ndarray
@@ -184,6 +186,8 @@ def figures(rows: pl.DataFrame, rules: Rules) -> Figures:
         n,
         n_low,
         n_high,
+        # A place has rows where someone is counted there.
+        np.where((rows["breakdown_code"] == ALL).to_numpy() | (rules.zeros == "shown"), 1, 0),
         *_flat(pl.concat([_groups(rows), levels])),
         outer,
         inner,
@@ -237,7 +241,7 @@ def _loose(rows: pl.DataFrame, ties: pl.DataFrame, d: np.ndarray, n: np.ndarray)
     return Loose(parent, start, member, most)
 
 
-def equations(seen: Figures, rules: Rules, believed: np.ndarray | None = None) -> Equations:
+def equations(seen: Figures, believed: np.ndarray | None = None) -> Equations:
     """Unknowns: hidden D, hidden N, C of hidden D, and the differences of nested pairs. believed: which of the loose
     sums are taken to hold (none by default); each adds its surplus of D, of N and of C."""
     d, n = seen.d, seen.n
@@ -253,7 +257,7 @@ def equations(seen: Figures, rules: Rules, believed: np.ndarray | None = None) -
     of_pair[pairs] = first_x + np.arange(len(pairs))
     low = np.concatenate(
         [
-            np.full(len(at_d), 1 if rules.zeros == "shown" else 0),
+            seen.least_d[at_d],
             seen.n_low[at_n],
             np.zeros(len(at_d) + len(pairs), dtype=np.int64),
         ]

@@ -107,13 +107,14 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
     # Integer intervals over all D and N together. Shown values are bounds that meet.
     low = np.zeros(2 * cells)
     high = np.full(2 * cells, 10_000.0)
+    surely = np.broadcast_to(published.least_d, cells)
     for i in range(cells):
         if published.d[i] >= 0:
             low[i] = high[i] = published.d[i]
             if published.n[i] < 0:
                 low[cells + i], high[cells + i] = published.n_low[i], published.n_high[i]
         else:
-            low[i] = published.least_d
+            low[i] = surely[i]
         if published.n[i] >= 0:
             low[cells + i] = high[cells + i] = published.n[i]
     lines, least, most = [], [], []

@@ -17,6 +17,7 @@ from disclosure_auditor import (
     POLICY,
     SMALL,
     SMALL_BANDS,
+    audit,
     cube,
     mart_rows,
     organization,
@@ -212,6 +213,30 @@ def test_a2_sums_that_each_hide_two_solve_a_figure_together(tmp_path):
     attack = attack_release(write(tmp_path / "bridge", hide(rows, "x", where=school == "S00")), ONE)
     assert any("people of" in each.sentence and "between 2 and 2" in each.sentence for each in attack.findings)
     assert all(each.rule == "bounds" for each in attack.findings)
+
+
+@pytest.mark.parametrize("schools", [(2, 1, 1), (1, 1, 1, 1, 1, 1, 2)])
+def test_a11_a_place_that_has_rows_is_not_empty(tmp_path, schools):
+    """More people together than the minimum, and yet no school can have that many, because each has someone."""
+    assert sum(schools) > SMALL.minimum_count
+    rows = told({(school, "f"): (people, 0) for school, people in enumerate(schools)})
+    hidden = pl.lit(None, pl.Int64)
+    at_school = pl.col("organization_level") == "school"
+    planted = rows.with_columns(
+        denominator_count=pl.when(at_school).then(hidden).otherwise("denominator_count"),
+        numerator_count=hidden,
+        value_status=pl.lit("suppressed"),
+        suppression_reason=pl.lit("small_group"),
+    )
+    assert "bounds" in found(write(tmp_path / "planted", planted))
+    places = organization(1, len(schools))
+    people = [("one", school, "f", "z", False) for school, count in enumerate(schools) for _ in range(count)]
+    people += [("one", 0, "m", "z", k % 2 == 0) for k in range(40)]
+    declaration = declare(cube(people), places, GROUP, register("one"))
+    protected = protect(declaration, SMALL, SMALL_BANDS, b"key")
+    assert audit(declaration, protected.published, SMALL.minimum_count, SMALL.interval_width) == []
+    assert not protected.flaws and not protected.certificates.uncertified
+    assert found(write(tmp_path / "made", mart_rows(protected, SMALL_BANDS, places))) == set()
 
 
 def test_a3_two_hidden_groups_that_are_few_together(tmp_path):
@@ -536,7 +561,7 @@ def insiders_learn(folder: Path, exact: pl.DataFrame, beside: int) -> list[tuple
     """
     said = Rules(POLICY.minimum_count, POLICY.interval_width, POLICY.zero_rule, ONE.indicators, STATISTICS)
     seen = figures(read_rows(folder), said)
-    system = equations(seen, said)
+    system = equations(seen)
     count = seen.rows.join(exact, on=PLACE_AND_GROUP, how="left", maintain_order="left")["d"].to_numpy()[system.figure]
     rule = LinearConstraint(system.matrix, system.right, system.right)
     of_d = np.flatnonzero(system.kind == "d")
