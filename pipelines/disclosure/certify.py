@@ -7,8 +7,9 @@ which this module shares code. Only relations, nestings and what is published ar
 A move changes hidden counts by whole numbers and keeps everything that a reader sees: every sum with its known
 residual, every shown count, every band, no count below 0, no numerator above its denominator, no inner count above
 the outer one. So the moved table is one that the reader cannot exclude. A sensitive value is certified by the moves
-that reach it: a small denominator must reach n, and every sensitive value must take `width` values at least, its own
-included. Moves stay near their target; the rest of the table is left as it is, which is always possible.
+that reach it: a small denominator must reach n and be `width` away from what it is, and every sensitive value must
+take `width` values at least, its own included. Moves stay near their target; the rest of the table is left as it is,
+which is always possible.
 
 Certificates tell exact counts to whoever reads them beside the published table: they are restricted evidence.
 """
@@ -267,8 +268,9 @@ _RULES = {
         "SELECT variable, cell, other FROM value GROUP BY ALL"
         " HAVING greatest(max(before), max(after)) - least(min(before), min(after)) + 1 < width()"
     ),
-    "Certified small groups do not reach the minimum": (
-        "SELECT cell FROM value WHERE variable = 'd' GROUP BY cell HAVING max(after) < n_min()"
+    "Certified small groups do not reach the minimum, or not far enough from what they are": (
+        "SELECT cell FROM value WHERE variable = 'd' AND before BETWEEN 1 AND n_min() - 1"
+        " GROUP BY cell, before HAVING max(after) < greatest(n_min(), before + width())"
     ),
 }
 
@@ -318,7 +320,7 @@ class _System:
         nesting = self.declaration.nesting
         found = []
         for cell in np.flatnonzero(hidden_d & (d >= 1) & (d < self.n_min)).tolist():
-            found.append(("d", cell, -1, int(self.var_d[cell]), -1, int(self.n_min - d[cell])))
+            found.append(("d", cell, -1, int(self.var_d[cell]), -1, int(max(self.n_min - d[cell], self.width))))
         apart = self.earlier.apart(d, n)
         compared = (apart >= 1) & (apart < self.n_min)
         of_d = np.zeros(len(d), dtype=bool)

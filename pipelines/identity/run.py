@@ -40,7 +40,7 @@ FEW = 0.1
 # Columns of a staged record that solving, weighing and keeping read; a list of forms of the surname is dear to read.
 READ_OFTEN = (
     "record_key", "sector", "local_id_issuer", "local_id", "student_id_state", "ssn", "given_name", "given_root",
-    "middle_name", "surname", "birth_date", "birth_month", "sex_code", "postal_code", "is_bare",
+    "middle_name", "surname", "surname_tokens", "birth_date", "birth_month", "sex_code", "postal_code", "is_bare",
 )  # fmt: skip
 DERIVED = {"canonical": MEMBER, "conflict": CONFLICT, "undetermined": UNDETERMINED}
 
@@ -270,14 +270,17 @@ def _solve(
         verdicts=verdicts,
         refused=refused,
         weigh=lambda wanted: weigh(con, settings, wanted, day, staged),
-        known_names=lambda groups: _other_names(con, groups, refused.filter(~pl.col("is_crowded"))),
+        known_names=lambda groups: _other_names(con, groups, refused.filter(~pl.col("is_crowded")), staged),
     )
 
 
-def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:
+def _other_names(
+    con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: pl.DataFrame, staged: str
+) -> pl.DataFrame:
     """Refused wages whose given name or surname agrees with another name under which the same person is known.
 
-    groups: record_key, close. Returns pairs in which the wage follows.
+    groups: record_key, close; staged: a table with the staged records of all of them. Returns pairs in which the wage
+    follows.
     """
     con.register("member", groups.to_arrow())
     con.register("refusal", refused.to_arrow())
@@ -286,7 +289,7 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
             f"""
             -- Of a few records only: joined as it is, the table of all is read, names and all.
             WITH record AS (
-                SELECT * FROM {STAGED} WHERE record_key IN (
+                SELECT * FROM {staged} WHERE record_key IN (
                     SELECT record_key FROM refusal UNION ALL
                     SELECT other.record_key FROM refusal
                     JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
@@ -303,10 +306,10 @@ def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: 
             JOIN record AS known ON known.record_key = other.record_key
             WHERE known.sector <> 'workforce' AND (
                 wage.given_root = known.given_root
-                OR wage.given15 = known.given15
-                OR (length(wage.given_name) = 1 AND wage.given_initial = known.given_initial)
+                OR left(wage.given_name, 15) = left(known.given_name, 15)
+                OR (length(wage.given_name) = 1 AND wage.given_name = left(known.given_name, 1))
                 OR list_has_any(wage.surname_tokens, known.surname_tokens)
-                OR wage.surname20 = known.surname20)
+                OR left(wage.surname, 20) = left(known.surname, 20))
             GROUP BY ALL ORDER BY ALL
             """
         ).pl()

@@ -511,7 +511,7 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         CREATE OR REPLACE TEMP TABLE sized AS
         SELECT key, value, count(*) FILTER (is_before) <= cap AS few_before, count(*) FILTER (is_now) <= cap AS few_now
         FROM standing JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
-        GROUP BY key, value, cap HAVING few_before OR few_now
+        GROUP BY key, value, cap HAVING count(*) > 1 AND (few_before OR few_now)
         """
     )
     con.execute(

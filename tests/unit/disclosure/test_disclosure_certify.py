@@ -108,6 +108,19 @@ def test_a14_hidden_groups_that_make_the_minimum_together_tell_whoever_is_one_of
     assert (Suppressor(declaration, SMALL, SMALL_BANDS, b"key").close().hide_d[[0, 3]].any()) == is_told
 
 
+def test_a_small_group_must_reach_the_minimum_and_be_far_from_what_it_is():
+    """Of two groups of 2 that make 4 each may have 0 to 4: enough values, but none is 3 above the truth."""
+    cells = pl.DataFrame({"denominator_count": [44, 2, 2, 40], "numerator_count": [22, 1, 1, 20]})
+    declaration = from_table(cells, [(0, [1, 2, 3])])
+    hidden = np.array([False, True, True, False])
+    pattern = Pattern(hidden, ~np.eye(4, dtype=bool)[0], *(np.zeros(4, dtype=int) for _ in range(4)))
+    published = publish(declaration, pattern, SMALL_BANDS, SMALL)
+    near = certify(declaration, published, N, 2)
+    assert verify(declaration, published, near, N, 2) == []
+    assert any("not far enough" in each for each in verify(declaration, published, near, N, 3))
+    assert {("d", 1, -1), ("d", 2, -1)} <= set(certify(declaration, published, N, 3).uncertified)
+
+
 def test_known_moves_stay_proof_when_more_is_hidden(certified):
     declaration, published, certificates = certified
     shown = np.flatnonzero((published.d >= N) & (published.n < 0))[:3]
