@@ -9,6 +9,7 @@ relation of it (a code is the sum of other codes), crossed with every combinatio
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -30,6 +31,8 @@ LARGEST_COUNT = 10**12  # beyond this, sums of floating point solvers would no l
 DECOY_SHARE = Fraction(1, 20)  # where the family does not say; measured to hide next to nothing more
 LARGEST_TABLE = 200_000_000  # cells; a larger product is a mistake in the declaration or needs another machine
 RESERVED = ("status", "low", "high", "method")  # columns that the commands write
+EMPTY = " A hidden count must be left empty."
+LEFT_OUT = "If rows of hidden cells were left out, add them: status hidden, count empty"
 MEASURE, COMPLEMENT = "measure", "complement"  # with a numerator: the dimension of what is counted, and its last code
 SHARE_COLUMNS = (MEASURE, COMPLEMENT, "at_least", "at_most")  # columns written where there is a numerator
 
@@ -185,10 +188,11 @@ def read_counts(path: Path, family: Family) -> Table:
     """
     frame = _read(path, family, with_status=False)
     dimensions, cell = _cells(frame, path, family)
-    value = _complete(_counts(frame, path, family, family.count, pl.lit(True)), cell, dimensions, path)
+    value = _complete(_counts(frame, path, family, family.count, pl.lit(True)), cell, dimensions, path, family.count)
     if not family.numerator:
         return Table(family, dimensions, value)
-    part = _complete(_counts(frame, path, family, family.numerator, pl.lit(True)), cell, dimensions, path)
+    part = _counts(frame, path, family, family.numerator, pl.lit(True))
+    part = _complete(part, cell, dimensions, path, family.numerator)
     wrong = np.flatnonzero(part > value)
     if len(wrong):
         at = np.unravel_index(wrong[0], value.shape)
@@ -199,7 +203,7 @@ def read_counts(path: Path, family: Family) -> Table:
     return Table(family, [*dimensions, _measure(family)], np.stack([value, part, value - part], axis=-1))
 
 
-def _complete(number: np.ndarray, cell: np.ndarray, dimensions: list[Dimension], path: Path) -> np.ndarray:
+def _complete(number: np.ndarray, cell: np.ndarray, dimensions: list[Dimension], path: Path, column: str) -> np.ndarray:
     """Every cell's exact number from those of some cells. Raises P20wError where a given one is not its parts' sum."""
     value = np.full(prod(len(each.codes) for each in dimensions), HIDDEN, dtype=np.int64)
     value[cell] = number
@@ -208,14 +212,14 @@ def _complete(number: np.ndarray, cell: np.ndarray, dimensions: list[Dimension],
     value = np.where(value == HIDDEN, 0, value)
     for axis, dimension in enumerate(dimensions):
         value = _summed(value, axis, dimension)
-    wrong = np.flatnonzero(((given != HIDDEN) & (given != value)).ravel())
+    wrong = np.argwhere((given != HIDDEN) & (given != value))
     if len(wrong):
-        at = np.unravel_index(wrong[0], value.shape)
+        at = tuple(wrong[_finest(wrong, dimensions)])
         raise P20wError(
-            f"{path.name}: {describe(dimensions, at)} is given as {given[at]}, but its parts sum to {value[at]}"
-            f"{_more(len(wrong))}. Correct the table, or leave the totals out: they are computed."
+            f"{path.name}: {describe(dimensions, at)} is given as {given[at]}, but its parts sum to {value[at]} in the "
+            f"column {column}{_more(len(wrong))}. Correct the table, or leave the totals out: they are computed."
         )
-    _check_sums(value, dimensions, path)
+    _check_sums(value, dimensions, path, given == HIDDEN, f" in the column {column}")
     return value
 
 
@@ -259,7 +263,7 @@ def read_protected(path: Path, family: Family) -> Table:
 
     def told(column: str, shown: pl.Expr) -> np.ndarray:
         value = np.full(prod(shape), HIDDEN, dtype=np.int64)
-        value[cell] = _counts(frame, path, family, column, shown)
+        value[cell] = _counts(frame, path, family, column, shown, EMPTY)
         value = value.reshape(shape)
         if family.zeros_shown:
             value[lacking & finest] = 0
@@ -273,18 +277,19 @@ def read_protected(path: Path, family: Family) -> Table:
 
     value = told(family.count, shown)
     if not family.numerator:
-        _check_sums(value, dimensions, path)
+        _check_sums(value, dimensions, path, lacking, f" in the column {family.count}", LEFT_OUT)
         return Table(family, dimensions, value)
     parts = [told(name, pl.col(name).is_not_null()) for name in (family.numerator, COMPLEMENT)]
     dimensions, value = [*dimensions, _measure(family)], np.stack([value, *parts], axis=-1)
-    _check_sums(value, dimensions, path)
+    _check_sums(value, dimensions, path, np.broadcast_to(lacking[..., None], value.shape), "", LEFT_OUT)
     return Table(family, dimensions, value, *_told_bands(frame, path, family, cell, value))
 
 
 def _told_bands(frame: pl.DataFrame, path: Path, family: Family, cell: np.ndarray, value: np.ndarray):
     """Least and most of every cell that at_least and at_most speak of, HIDDEN elsewhere; shape of value."""
     least, most = (np.full(value.shape, HIDDEN, dtype=np.int64) for _ in range(2))
-    low, high = (_counts(frame, path, family, name, pl.col(name).is_not_null()) for name in ("at_least", "at_most"))
+    ends = ("at_least", "at_most")
+    low, high = (_counts(frame, path, family, name, pl.col(name).is_not_null(), EMPTY) for name in ends)
     count = value[..., 0].ravel()[cell]
     banded = (low != HIDDEN) | (high != HIDDEN)
     if (banded & ((low == HIDDEN) | (high == HIDDEN) | (count == HIDDEN) | (low > high) | (high > count))).any():
@@ -316,7 +321,7 @@ def cell_frame(dimensions: list[Dimension], cells: np.ndarray | None = None) -> 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
     """Write CSV or Parquet by the suffix, whole or not at all."""
-    check_suffix(path, "--out")
+    check_out(path)
     temporary = path.with_name("." + path.name + ".tmp")
     try:
         if path.suffix == ".csv":
@@ -346,6 +351,16 @@ def write_parts(frames: Iterable[pl.DataFrame], path: Path) -> None:
         raise P20wError(f"{path} could not be written: {error.strerror or 'the system refused'}.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_out(path: Path, *inputs: Path | None) -> None:
+    """Raise P20wError unless a table can be written there: by its suffix, in a folder, over none of the inputs."""
+    check_suffix(path, "--out")
+    if not path.parent.is_dir():
+        raise P20wError(f"{path} could not be written: there is no folder {path.parent}. Make it, or name another.")
+    for each in inputs:
+        if each is not None and path.exists() and each.exists() and path.samefile(each):
+            raise P20wError(f"--out {path} is the same file as {each}, which it would overwrite: name another file.")
 
 
 def check_suffix(path: Path, option: str) -> None:
@@ -478,9 +493,11 @@ def _read(path: Path, family: Family, with_status: bool) -> pl.DataFrame:
     if path.suffix not in {".csv", ".parquet"}:
         raise P20wError(f"{path.name} must be a .csv or a .parquet file.")
     try:
+        if path.suffix == ".csv":
+            _check_fields(path)
         lazy = pl.scan_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.scan_parquet(path)
         there = {name.strip(): name for name in lazy.collect_schema().names()}
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError):
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error):
         raise P20wError(f"{path.name} could not be read as {path.suffix[1:].upper()} in UTF-8 with a header.") from None
     wanted = [family.count]
     for each in family.dimensions:
@@ -511,8 +528,32 @@ def _read(path: Path, family: Family, with_status: bool) -> pl.DataFrame:
     return frame
 
 
-def _counts(frame: pl.DataFrame, path: Path, family: Family, column: str, shown: pl.Expr) -> np.ndarray:
-    """Numbers of one column of the rows as int64, HIDDEN where a row is not `shown`."""
+def _check_fields(path: Path) -> None:
+    """Raise P20wError where the header names a column twice or a row has more fields: one of them would be dropped."""
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        rows = csv.reader(handle)
+        header = [name.strip() for name in next(filter(None, rows), [])]
+        for name in header:
+            if name and header.count(name) > 1:
+                raise P20wError(
+                    f"{path.name}, line {rows.line_num}: the header names the column {name} twice. Take one of them "
+                    "out, or rename it."
+                )
+        for row in rows:
+            if len(row) > len(header):
+                raise P20wError(
+                    f"{path.name}, line {rows.line_num}: the row has {len(row)} fields, the header {len(header)}. "
+                    "Correct the row; a text with a comma in it stands in quotes."
+                )
+
+
+def _counts(
+    frame: pl.DataFrame, path: Path, family: Family, column: str, shown: pl.Expr, advice: str = ""
+) -> np.ndarray:
+    """Numbers of one column of the rows as int64, HIDDEN where a row is not `shown`.
+
+    advice: a sentence for whoever has a text there that is no number.
+    """
     number = pl.col(column).cast(pl.Float64, strict=False)
     read = frame.select(
         text=pl.col(column).fill_null(""),
@@ -526,7 +567,10 @@ def _counts(frame: pl.DataFrame, path: Path, family: Family, column: str, shown:
         names = [each.column for each in family.dimensions]
         cell = ", ".join(f"{name} {frame[name][row] or ''}" for name in names)
         said = f"'{text}', which is not a whole number of 0 or more" if text else "empty"
-        raise P20wError(f"{path.name}: the column {column} of {cell} is {said}{_more(wrong.height)}.")
+        if (wrong["number"][0] or 0) > LARGEST_COUNT:
+            said = f"'{text}', which is above {LARGEST_COUNT}, the largest count that can be used"
+        more = _more(wrong.height) + "." + (advice if text and wrong["number"][0] is None else "")
+        raise P20wError(f"{path.name}: the column {column} of {cell} is {said}{more}")
     kept = read.select(pl.when(pl.col("shown")).then(pl.col("number")).otherwise(HIDDEN).cast(pl.Int64))
     return kept.to_series().to_numpy()
 
@@ -745,28 +789,57 @@ def _fill_absent(value: np.ndarray, lacking: np.ndarray, axis: int, dimension: D
         members = dimension.member[dimension.start[r] : dimension.start[r + 1]]
         wanted = absent[parent] & (moved[parent] == HIDDEN)
         if wanted.any():
-            parts = moved[members][:, wanted]
-            moved[parent][wanted] = np.where((parts == HIDDEN).any(axis=0), HIDDEN, parts.sum(axis=0))
+            parts = moved[members]
+            moved[parent] = np.where(wanted & (parts != HIDDEN).all(axis=0), parts.sum(axis=0), moved[parent])
 
 
-def _check_sums(value: np.ndarray, dimensions: list[Dimension], path: Path) -> None:
-    """Raise P20wError where a relation whose cells are all known does not hold."""
+def _check_sums(
+    value: np.ndarray, dimensions: list[Dimension], path: Path, lacking: np.ndarray, column: str, left_out: str = ""
+) -> None:
+    """Raise P20wError where a relation whose cells are all known does not hold; of several, the finest is named.
+
+    lacking: cells without a row, which were computed; left_out: what to do where a row should be there.
+    """
+    cells, relations = [], []
     for axis, dimension in enumerate(dimensions):
         moved = np.moveaxis(value, axis, 0)
         for r, parent in enumerate(dimension.parent):
-            members = dimension.member[dimension.start[r] : dimension.start[r + 1]]
-            parts = moved[members]
+            parts = moved[dimension.member[dimension.start[r] : dimension.start[r + 1]]]
             known = (moved[parent] != HIDDEN) & (parts != HIDDEN).all(axis=0)
             wrong = np.argwhere(known & (parts.sum(axis=0) != moved[parent]))
             if len(wrong):
-                at = list(wrong[0])
-                where = describe(dimensions, (*at[:axis], parent, *at[axis:]))
-                which = ", ".join(dimension.codes[m] for m in members[:4]) + (", …" if len(members) > 4 else "")
-                raise P20wError(
-                    f"{path.name}: {where} is {moved[parent][tuple(at)]}, but {dimension.column} {which} sum to "
-                    f"{parts[(slice(None), *at)].sum()}{_more(len(wrong))}. Parts that are a sum must make it: correct "
-                    "the table or the family."
-                )
+                cells.append(np.insert(wrong, axis, parent, axis=1))
+                relations += [(axis, r)] * len(wrong)
+    if not relations:
+        return
+    first = _finest(np.concatenate(cells), dimensions)
+    at, (axis, r) = tuple(np.concatenate(cells)[first]), relations[first]
+    dimension = dimensions[axis]
+    other = int(np.argmax(dimension.parent == at[axis]))
+    members, source = (dimension.member[dimension.start[k] : dimension.start[k + 1]] for k in (r, other))
+    parts, made_of = ((*at[:axis], codes, *at[axis + 1 :]) for codes in (members, source))
+    by = f" by {_listed(dimension, source)}" if lacking[at] and value[made_of].sum() == value[at] else ""
+    if left_out:
+        missing = members[lacking[parts]]
+        left_out = f" {left_out}{': ' + _listed(dimension, missing) if len(missing) else ''}."
+    raise P20wError(
+        f"{path.name}: {describe(dimensions, at)} is {value[at]}{by}, but {_listed(dimension, members)} sum to "
+        f"{value[parts].sum()}{column}{_more(len(relations))}. Parts that are a sum must make it: correct the table or "
+        f"the family.{left_out}"
+    )
+
+
+def _finest(cells: np.ndarray, dimensions: list[Dimension]) -> int:
+    """Which of some cells sums the fewest finest ones. cells: a row of indices each."""
+    covered = np.ones(len(cells), dtype=np.int64)
+    for dimension, code in zip(dimensions, cells.T, strict=True):
+        covered *= _summed(np.ones(len(dimension.codes), dtype=np.int64), 0, dimension)[code]
+    return int(np.argmin(covered))
+
+
+def _listed(dimension: Dimension, codes: np.ndarray) -> str:
+    """Some codes in words: "group a, b, c, d, …"."""
+    return f"{dimension.column} {', '.join(dimension.codes[c] for c in codes[:4])}{', …' if len(codes) > 4 else ''}"
 
 
 def _more(count: int) -> str:

@@ -185,6 +185,53 @@ def test_breakdowns_must_be_complete_and_agree(tmp_path, text, says):
         counts(tmp_path, LISTS, "group,n " + text)
 
 
+def test_of_sums_that_do_not_hold_the_finest_is_named(tmp_path):
+    both = "  - {column: school, total: State, parents: [district]}\n" + LISTS
+    rows = [f"s{i},d{i // 2},{code},{10 + i}" for i in range(4) for code in ("f", "m")]
+    rows += [f"s{i},d{i // 2},a,{20 + 2 * i + (i == 3)}" for i in range(4)]
+    with pytest.raises(P20wError) as told:
+        counts(tmp_path, both, " ".join(["school,district,group,n", *rows]))
+    says = "school s3, group everyone is 26 by group f, m, but group a, b, c sum to 27 in the column n (and 2 more)"
+    assert says in str(told.value)
+    given = ["State,,f,47", "d0,,f,22"]  # one too many in d0, and so in the state
+    with pytest.raises(P20wError, match="school d0, group f is given as 22, but its parts sum to 21 in the column n"):
+        counts(tmp_path, both, " ".join(["school,district,group,n", *rows[:-1], "s3,d1,a,26", *given]))
+
+
+def test_of_a_numerator_that_does_not_add_up_the_column_is_named(tmp_path):
+    head = HEAD + "numerator: often\n"
+    for rows, says in (
+        (
+            "A,f,30,10 A,m,20,13 A,a,50,23 A,everyone,50,24",
+            "is given as 24, but its parts sum to 23 in the column often",
+        ),
+        ("A,f,30,10 A,m,20,13 A,a,50,24", "is 23 by group f, m, but group a, b, c sum to 24 in the column often"),
+        ("A,f,30,10 A,m,20,13 A,a,51,23", "is 50 by group f, m, but group a, b, c sum to 51 in the column n"),
+    ):
+        with pytest.raises(P20wError, match=says):
+            read_counts(table(tmp_path, "place,group,n,often " + rows), family(tmp_path, FLAT + LISTS, head))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("place,n,place A,3,A", "line 1: the header names the column place twice"),
+        ("place,n,n A,3,4", "line 1: the header names the column n twice"),
+        ("place,n,note A,3,x B,4,y,5 C,5,z,6", "line 3: the row has 4 fields, the header 3"),
+        ('place,n,note A,3,"x\ny" B,4,y,5', "line 4: the row has 4 fields, the header 3"),
+    ],
+)
+def test_nothing_of_a_row_is_dropped_silently(tmp_path, text, says):
+    with pytest.raises(P20wError, match=says):
+        counts(tmp_path, FLAT, text)
+    assert by_code(counts(tmp_path, FLAT, "place,n,, A,3,, B,4,,")) == {"All": 7, "A": 3, "B": 4}
+
+
+def test_a_count_that_is_too_large_is_refused_with_the_limit(tmp_path):
+    with pytest.raises(P20wError, match="'1000000000001', which is above 1000000000000, the largest count"):
+        counts(tmp_path, FLAT, "place,n A,1000000000001")
+
+
 def test_a_missing_column_or_file_is_named(tmp_path):
     with pytest.raises(P20wError, match="no column district. It has: n, school"):
         counts(tmp_path, NESTED, "school,n s1,3")
@@ -244,6 +291,8 @@ def test_hidden_and_lacking_cells_of_a_protected_table(tmp_path):
     [
         ("place,n,status A,3,hidden B,4,shown", "marked hidden but carry a count"),
         ("place,n,status A,,shown B,4,shown", "place A is empty"),
+        ("place,n,status A,*,shown B,4,shown", "which is not a whole number of 0 or more. A hidden count must be left"),
+        ("place,n A,<10 B,4", "'<10', which is not a whole number of 0 or more. A hidden count must be left empty"),
         ("place,n,status A,3,secret B,4,shown", "must say shown or hidden"),
         ("place,n,status A,3,shown B,4,shown All,8,shown", "place All is 8, but place A, B sum to 7"),
     ],
@@ -251,6 +300,15 @@ def test_hidden_and_lacking_cells_of_a_protected_table(tmp_path):
 def test_a_protected_table_that_contradicts_itself_is_refused(tmp_path, text, says):
     with pytest.raises(P20wError, match=says):
         read_protected(table(tmp_path, text), family(tmp_path, FLAT))
+
+
+def test_where_rows_of_hidden_cells_are_lacking_they_are_asked_for(tmp_path):
+    asks = "add them: status hidden, count empty"
+    with pytest.raises(P20wError, match=rf"place All is 47, but place b, c sum to 42.*{asks}\.$"):
+        read_protected(table(tmp_path, "place,n b,20 c,22 All,47"), family(tmp_path, FLAT))
+    shown = HEAD.replace("hideable", "shown")
+    with pytest.raises(P20wError, match=rf"group everyone is 47, but group a, b, c sum to 42.*{asks}: group c\.$"):
+        read_protected(table(tmp_path, "group,n f,20 m,27 a,20 b,22 everyone,47"), family(tmp_path, LISTS, shown))
 
 
 def test_the_result_is_written_whole_or_not_at_all(tmp_path):
