@@ -32,13 +32,16 @@ from pipelines.disclosure.table.attack.intervals import Block
 from pipelines.disclosure.table.attack.rank import prove, suspects
 from pipelines.disclosure.table.family import (
     HIDDEN,
+    LEFT_OUT,
     Table,
     cell_frame,
-    check_suffix,
+    check_out,
+    describe,
     read_family,
     read_protected,
     write_table,
 )
+from pipelines.errors import P20wError
 
 EXACT_CELLS = 6_000  # tables up to this get the exact interval of every cell, larger ones of the cells at risk
 WHOLE = 400  # cells of a block up to which programs in whole numbers are affordable in a large table
@@ -58,10 +61,11 @@ class Attack:
 
     exact, below, narrow: numbers of hidden cells known exactly, surely below n, within less than the asked width (a
     cell may count in several); narrow_harmless: of the narrow ones, those surely n or more and not exact. residuals:
-    sums whose shown numbers leave 1 to n - 1 for the hidden ones. again: counts that are likely below n, or known, to
-    whoever runs the protection again on every possible table; no finding, as it is not proven; None where that tells
-    nothing. unsettled: cells that are no finding so far, but of which no tables were found either that show it (large
-    tables only). sentences: arithmetic of the first findings.
+    sums whose shown numbers leave 1 to n - 1 for the hidden ones. shown: cells that the table shows although they are
+    below n. again: counts that are likely below n, or known, to whoever runs the protection again on every possible
+    table; no finding, as it is not proven; None where that tells nothing. unsettled: cells that are no finding so far,
+    but of which no tables were found either that show it (large tables only). sentences: arithmetic of the first
+    findings; plain: the first of `shown`, in words.
     """
 
     cells: pl.DataFrame
@@ -73,9 +77,11 @@ class Attack:
     narrow: int
     narrow_harmless: int
     residuals: int
+    shown: int
     again: int | None
     unsettled: int
     sentences: list[str]
+    plain: list[str]
     block_count: int
     largest_block: int
     by_method: dict[str, int]
@@ -85,7 +91,7 @@ class Attack:
     @property
     def has_finding(self) -> bool:
         """Whether a reader learns what the family forbids."""
-        return bool(self.exact or self.below or self.narrow > self.narrow_harmless or self.residuals)
+        return bool(self.exact or self.below or self.narrow > self.narrow_harmless or self.residuals or self.shown)
 
     def as_text(self) -> str:
         """The result for a terminal."""
@@ -96,6 +102,7 @@ class Attack:
             f"Known exactly: {self.exact}. Surely below {self.minimum}: {self.below}. Narrower than {self.interval}: "
             f"{self.narrow}{harmless if self.narrow_harmless else ''}.",
             f"Sums that leave 1 to {self.minimum - 1} for their hidden cells: {self.residuals}.",
+            f"Shown below the minimum: {self.shown}.",
             "A second run of the protection tells nothing: too many tables are possible, or it made none of them so."
             if self.again is None
             else f"Likely below {self.minimum} (a second run of the protection makes no other possible table so, under "
@@ -107,6 +114,9 @@ class Attack:
         if self.sentences:
             lines.append("Arithmetic of the first findings:" if self.has_finding else "")
             lines += [f"  {i}. {sentence}" for i, sentence in enumerate(self.sentences, 1)]
+        if self.plain:
+            lines.append("The first that are shown below the minimum (`p20w protect` hides them from exact counts):")
+            lines += [f"  {i}. {sentence}" for i, sentence in enumerate(self.plain, 1)]
         return "\n".join(lines)
 
 
@@ -116,7 +126,7 @@ def attack_file(table: Path, family: Path, out: Path, seconds: float = SECONDS) 
     seconds: budget of the programs; what they did not settle says so in `method`. Raises P20wError where the file, the
     family or a column cannot be used, and where no table of whole numbers has the published sums.
     """
-    check_suffix(out, "--out")
+    check_out(out, table, family)
     done = attack_table(read_protected(table, read_family(family)), seconds)
     write_table(done.cells, out)
     return done
@@ -127,13 +137,17 @@ def attack_table(table: Table, seconds: float = SECONDS) -> Attack:
     began = time.monotonic()
     system = build(table)
     found = _Search(system, began + seconds)
-    found.run()
+    try:
+        found.run()
+    except P20wError as contradiction:
+        raise P20wError(f"{contradiction} {LEFT_OUT}.") from None
     low, high, n = found.low, found.high, table.family.minimum
     width = table.family.interval
     # Of a numerator or complement it may be known that it is small: that is what a band says.
     exact, below, narrow = low == high, (high < n) & found.is_count, high - low < width
     finding = exact | below | (narrow & (low < n))
     residual_rows = _residuals(system, n)
+    plain = _plain(table)
     late = time.monotonic() + AGAIN * seconds
     again = run_again(system, low, high, lambda: time.monotonic() > late)
     order = np.concatenate([np.flatnonzero(each) for each in (exact, below & ~exact, finding & ~exact & ~below)])[
@@ -151,9 +165,11 @@ def attack_table(table: Table, seconds: float = SECONDS) -> Attack:
         narrow=int(narrow.sum()),
         narrow_harmless=int((narrow & ~finding).sum()),
         residuals=len(residual_rows),
+        shown=len(plain),
         again=None if again is None else len(again),
         unsettled=int((found.is_open & ~finding).sum()),
         sentences=sentences,
+        plain=[_in_words(table, int(cell)) for cell in plain[:EXPLAINED]],
         block_count=found.block_count,
         largest_block=found.largest_block,
         by_method={name: int((found.method == code).sum()) for code, name in enumerate(METHODS)},
@@ -296,6 +312,22 @@ def _residuals(system: System, n: int) -> np.ndarray:
         return np.zeros(0, dtype=np.int64)
     total_shown = np.minimum.reduceat(system.matrix.data, system.matrix.indptr[:-1]) > 0
     return np.flatnonzero(total_shown & (system.right >= 1) & (system.right < n))
+
+
+def _plain(table: Table) -> np.ndarray:
+    """Flat cells that are shown below n: counts of 1 or more; numerators and complements of 0 or more beside a shown
+    count of somebody, as a share of nobody or of everybody tells of each of them.
+    """
+    n, value = table.family.minimum, table.value
+    small = (value >= 1) & (value < n)
+    if table.family.numerator:
+        small[..., 1:] |= (value[..., 1:] == 0) & (value[..., :1] > 0)
+    return np.flatnonzero(small)
+
+
+def _in_words(table: Table, cell: int) -> str:
+    where = describe(table.dimensions, np.unravel_index(cell, table.value.shape))
+    return f"{where}: {table.value.ravel()[cell]} is shown, below {table.family.minimum}"
 
 
 def _frame(system: System, low: np.ndarray, high: np.ndarray, method: np.ndarray) -> pl.DataFrame:

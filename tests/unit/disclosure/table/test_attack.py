@@ -391,8 +391,34 @@ def test_the_command_prints_counts_and_fails_only_when_asked_to(tmp_path):
     assert "Known exactly: 1. Surely below 5: 1. Narrower than 3: 1." in told.output
     assert pl.read_parquet(tmp_path / "out.parquet").columns == ["place", "kind", "status", "low", "high", "method"]
     assert CliRunner().invoke(app, [*words, "--fail-on-finding"]).exit_code == 1
-    table, family = plain({"A": [12, 4, 25], "B": [20, 30, 40]}, [], tmp_path)
+    table, family = plain({"A": [12, 5, 25], "B": [20, 30, 40]}, [], tmp_path)
     assert CliRunner().invoke(app, [*words, "--fail-on-finding"]).exit_code == 0
+
+
+def test_a_count_that_is_shown_below_the_minimum_is_a_finding(tmp_path):
+    table, family = plain({"A": [12, 4, 25], "B": [0, 30, 1]}, [], tmp_path)
+    words = ["attack", str(table), "--family", str(family), "--out", str(tmp_path / "out.csv"), "--fail-on-finding"]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 1
+    assert "Shown below the minimum: 2." in told.output
+    assert "place A, kind y: 4 is shown, below 5" in told.output
+    plain({f"p{i}": [4, 30, 40] for i in range(12)}, [], tmp_path)
+    told = CliRunner().invoke(app, words)
+    assert "Shown below the minimum: 12." in told.output and told.output.count("is shown, below 5") == 10
+
+
+def test_a_family_of_one_dimension_needs_no_total_row(tmp_path):
+    for dimension, rows in (
+        ("{column: place, total: All}", "place,n A,7 B, C,9"),
+        ("{column: place, total: All, parents: [county]}", "place,county,n A,c1,7 B,c1,8 C,c2,9 D,c2,"),
+    ):
+        (tmp_path / "family.yml").write_text(f"count: n\nminimum: 5\nzeros: hideable\ndimensions:\n  - {dimension}\n")
+        (tmp_path / "table.csv").write_text(rows.replace(" ", "\n") + "\n")
+        done = attack_file(tmp_path / "table.csv", tmp_path / "family.yml", tmp_path / "out.csv")
+        assert not done.has_finding
+        assert interval(done, place="All") == (sum(map(int, re.findall(r"\d+(?= |$)", rows))), None)
+        if "county" in rows:
+            assert interval(done, place="c1") == (15, 15)
 
 
 def test_rows_in_another_order_give_the_same_bytes(tmp_path):
@@ -420,6 +446,8 @@ def test_published_numbers_that_contradict_each_other_are_an_error(tmp_path):
     with pytest.raises(P20wError, match="contradict each other"):
         attack_file(table, family, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+    with pytest.raises(P20wError, match="rows of hidden cells were left out, add them: status hidden, count empty"):
+        attack_file(table, family, tmp_path / "out.csv")
 
 
 def test_a_large_count_keeps_its_last_digit(tmp_path):

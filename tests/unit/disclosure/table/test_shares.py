@@ -315,6 +315,29 @@ def test_A6_bands_that_meet_in_a_sum_give_both_shares_away(tmp_path):
     assert (found.exact, found.narrow) == (0, 4)
 
 
+def test_a_share_that_is_shown_of_fewer_than_the_minimum_is_a_finding(tmp_path):
+    lines = ["place,people,status,often,complement,at_least,at_most"]
+    lines += ["A,100,shown,40,60,,", "B,100,shown,97,3,,", "C,50,shown,0,50,,", "D,0,shown,0,0,,", "E,,hidden,,,,"]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    family = {"count": "people", "numerator": "often", "minimum": 10, "zeros": "hideable"}
+    (tmp_path / "f.yml").write_text(yaml.safe_dump(family | {"dimensions": [{"column": "place", "total": "all"}]}))
+    found = attack_file(tmp_path / "t.csv", tmp_path / "f.yml", tmp_path / "out.csv")
+    assert found.has_finding and found.shown == 2
+    assert found.plain == [
+        "place B, measure complement: 3 is shown, below 10",
+        "place C, measure often: 0 is shown, below 10",
+    ]
+
+
+def test_nothing_that_protection_shows_is_below_the_minimum(tmp_path):
+    rng = np.random.default_rng(77)
+    for _ in range(25):
+        table, family = write(with_numerator(rng), tmp_path)
+        protect_file(table, family, tmp_path / "out.csv", None, None)
+        found = attack_file(tmp_path / "out.csv", family, tmp_path / "attacked.csv", 0)
+        assert found.shown == 0
+
+
 def test_what_is_left_of_a_shown_sum_is_filled_up_to_the_minimum(tmp_path):
     table, family = plain(tmp_path)
     problem = pose(read_counts(table, read_family(family)), b"key")
