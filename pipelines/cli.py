@@ -217,9 +217,12 @@ def protect(
     ] = None,
 ) -> None:
     """Hide in any table of counts what gives people away, certified and verified before anything is written."""
-    from pipelines.disclosure.table.protect import protect_file
+    from pipelines.defs.boundary import alone
 
-    typer.echo(protect_file(table, family, out, key_file, evidence, by_block, before).as_text(out))
+    with alone("protect"):
+        from pipelines.disclosure.table.protect import protect_file
+
+        typer.echo(protect_file(table, family, out, key_file, evidence, by_block, before).as_text(out))
 
 
 @app.command()
@@ -245,24 +248,28 @@ def attack(
     ] = False,
 ) -> None:
     """What a stranger can compute of a release or a protected table. Exits 0 when the attack ran, whatever it found."""
+    from pipelines.defs.boundary import alone
+
     if target is not None and not target.is_dir():
         if family is None or out is None:
             raise typer.BadParameter(
                 f"{target} is no folder of a release: to attack a table, give --family and --out too."
             )
-        from pipelines.disclosure.table.attack import attack_file
+        with alone("attack"):
+            from pipelines.disclosure.table.attack import attack_file
 
-        found = attack_file(target, family, out, seconds)
-        typer.echo(found.as_text())
-        typer.echo(f"Every cell's interval is in {out}: it may give people away, so keep it restricted.")
+            found = attack_file(target, family, out, seconds)
+            typer.echo(found.as_text())
+            typer.echo(f"Every cell's interval is in {out}: it may give people away, so keep it restricted.")
         raise typer.Exit(1 if fail_on_finding and found.has_finding else 0)
-    from pipelines.disclosure.stranger.attack import attack_release
-    from pipelines.disclosure.stranger.rules import read_rules
+    with alone("attack"):
+        from pipelines.disclosure.stranger.attack import attack_release
+        from pipelines.disclosure.stranger.rules import read_rules
 
-    folder = (settings().releases / "current" if target is None else target).resolve()
-    beside = earlier or [path for path in sorted(folder.parent.glob("r*-*")) if path != folder]
-    attacked = attack_release(folder, read_rules(folder), beside, seconds)
-    typer.echo(attacked.as_text())
+        folder = (settings().releases / "current" if target is None else target).resolve()
+        beside = earlier or [path for path in sorted(folder.parent.glob("r*-*")) if path != folder]
+        attacked = attack_release(folder, read_rules(folder), beside, seconds)
+        typer.echo(attacked.as_text())
     raise typer.Exit(1 if fail_on_finding and attacked.findings else 0)
 
 

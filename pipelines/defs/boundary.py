@@ -6,8 +6,10 @@ An exception's text may quote a value of a row. It stays in the vault; what leav
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pipelines import planner
 from pipelines.progress import say
@@ -34,6 +36,26 @@ def step(name: str) -> Iterator[Settings]:
         if is_own(error):
             raise error from None  # what it was raised from has words of its own, which the instance would keep
         raise StepFailed(sentence(configuration, name, error)) from None
+
+
+@contextmanager
+def alone(command: str) -> Iterator[None]:
+    """Run a command that needs no home, so that there is no vault: of a foreign error only its type and place are told.
+
+    Its text, which may quote a row, is kept nowhere.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_own(error):
+            raise error from None
+        frames = traceback.extract_tb(error.__traceback__)
+        at = next((each for each in frames[::-1] if "pipelines" in Path(each.filename).parts), frames[-1])
+        place = f"{at.name} ({Path(at.filename).name}, line {at.lineno})"
+        raise StepFailed(
+            f"`p20w {command}` failed with {type(error).__name__} in {place}. The error's own words may quote a row "
+            "and are not shown. Report this sentence."
+        ) from None
 
 
 def is_own(error: Exception) -> bool:
