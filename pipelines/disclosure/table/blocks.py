@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +233,9 @@ def write_memory(memory: Memory, folder: Path) -> None:
         columns = (pl.Series(column, each).cast(KEPT[column].inner).implode() for column, each in lists.items())
         return pl.DataFrame([pl.Series("digest", [name]), *columns])
 
-    write_parts((row(name, result) for name, result in memory.now.items()), folder / FILE)
+    # A table that was not cut has no row.
+    rows = chain([pl.DataFrame(schema=KEPT)], (row(name, result) for name, result in memory.now.items()))
+    write_parts(rows, folder / FILE)
     write_table(pl.DataFrame({"seal": sorted(memory.seals.now)}, schema={"seal": pl.String}), folder / SEALS)
 
 

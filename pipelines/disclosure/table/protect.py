@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
@@ -24,7 +26,7 @@ from pipelines.disclosure.table.cubes import solve_by_cubes
 from pipelines.disclosure.table.family import (
     COMPLEMENT,
     Table,
-    check_suffix,
+    check_out,
     read_counts,
     read_family,
     write_parts,
@@ -92,7 +94,7 @@ def protect_file(
     The output has every cell, totals included: the dimensions' columns, their parents columns, the count (empty where
     hidden) and status (shown, hidden). Same table and key, same bytes, in whatever order the rows came.
     """
-    check_suffix(out, "--out")
+    check_out(out, table, family, key_file)
     if evidence is not None and evidence.is_file():
         raise P20wError(f"--evidence {evidence} is a file; name a folder that only those with exact counts may read.")
     if before is not None and key_file is None:
@@ -120,11 +122,14 @@ def protect_file(
             f"The protection of {table.name} did not pass its own verification, so nothing was written. Report this "
             "with the family file: " + " ".join(wrong)
         )
-    if evidence is not None:
-        _write_evidence(evidence, *evidence_parts(exact, proof), lost)
-        if memory is not None:
-            write_memory(memory, evidence)
-    write_table(frame, out)
+    if evidence is None:
+        write_table(frame, out)
+    else:
+        with _kept_together(evidence) as folder:
+            _write_evidence(folder, *evidence_parts(exact, proof), lost)
+            if memory is not None:
+                write_memory(memory, folder)
+            write_table(frame, out)
     return Protected(
         cells=len(hidden),
         primaries=primaries,
@@ -138,17 +143,30 @@ def protect_file(
     )
 
 
-def _write_evidence(folder: Path, moves: Iterator[pl.DataFrame], certified: pl.DataFrame, report: dict) -> None:
-    """certificates.parquet, certified.parquet and report.json, each whole or not at all."""
+@contextmanager
+def _kept_together(evidence: Path) -> Iterator[Path]:
+    """A folder to write to. Its files come into `evidence` when the body ended well; else nothing is left of them."""
+    is_new, folder = not evidence.exists(), evidence / ".evidence.tmp"
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / ".report.json.tmp"
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(folder / "report.json")
+        folder.mkdir(parents=True)
+        yield folder
+        for path in folder.iterdir():
+            path.replace(evidence / path.name)
     except OSError as error:
         raise P20wError(
-            f"--evidence {folder} could not be written: {error.strerror or 'the system refused'}."
+            f"--evidence {evidence} could not be written: {error.strerror or 'the system refused'}."
         ) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):  # it holds the evidence
+                evidence.rmdir()
+
+
+def _write_evidence(folder: Path, moves: Iterator[pl.DataFrame], certified: pl.DataFrame, report: dict) -> None:
+    """certificates.parquet, certified.parquet and report.json."""
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     write_parts(moves, folder / "certificates.parquet")
     write_table(certified, folder / "certified.parquet")
 

@@ -169,6 +169,20 @@ def test_before_needs_the_key_and_a_folder_that_a_run_by_block_wrote(tmp_path, k
     assert "blocks had not changed and were taken over" in done.output
 
 
+def test_the_evidence_of_a_table_that_is_not_cut_has_no_block(tmp_path, key_file):
+    family, folder = tmp_path / "family.yml", tmp_path / "night"
+    family.write_text("count: n\nminimum: 5\nzeros: hideable\ndimensions:\n  - {column: place, total: All}\n")
+    for counts in ((9, 12, 30), (3, 12, 30)):  # nothing to hide, and something
+        rows = [f"{place},{count}" for place, count in zip("ABC", counts, strict=True)]
+        (tmp_path / "table.csv").write_text("\n".join(["place,n", *rows]) + "\n")
+        made = tmp_path / "table.csv", family, tmp_path / "out.csv", key_file
+        protect_file(*made, folder, by_block=True)
+        assert pl.read_parquet(folder / FILE).height == 0
+        first = (tmp_path / "out.csv").read_bytes()
+        assert protect_file(*made, None, before=folder).reused == 0
+        assert (tmp_path / "out.csv").read_bytes() == first
+
+
 def test_moves_in_many_frames_are_verified_like_moves_in_one(tmp_path, monkeypatch):
     problem = posed(*write(tmp_path))
     proof = solve_shares(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 from table_auditor import Small, small_table
 from typer.testing import CliRunner
 
+from pipelines import cli
 from pipelines.cli import app
 from pipelines.disclosure.table.attack import attack_file
 from pipelines.disclosure.table.cubes import solve_by_cubes
@@ -519,3 +521,58 @@ def test_a_dimension_may_not_carry_the_name_of_a_column_of_the_evidence(tmp_path
         path.write_text(path.read_text().replace("grade", "change"))
     with pytest.raises(P20wError, match="rename it"):
         protect_file(table, family, tmp_path / "out.csv", key_file, None)
+
+
+def test_no_evidence_stays_of_a_table_that_could_not_be_written(tmp_path, key_file):
+    table, family = plain(tmp_path)
+    evidence, out = tmp_path / "evidence", tmp_path / "out.csv"
+    out.mkdir()
+    with pytest.raises(P20wError, match="out.csv could not be written"):
+        protect_file(table, family, out, key_file, evidence)
+    assert not evidence.exists()
+    protect_file(table, family, tmp_path / "other.csv", key_file, evidence)
+    before = {path.name: path.read_bytes() for path in evidence.iterdir()}
+    assert set(before) == {"certificates.parquet", "certified.parquet", "report.json"}
+    key_file.write_text("1e" * 32)
+    with pytest.raises(P20wError, match="out.csv could not be written"):
+        protect_file(table, family, out, key_file, evidence)
+    assert {path.name: path.read_bytes() for path in evidence.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ["protect", "attack"])
+def test_the_result_is_written_over_no_file_that_is_read(command, tmp_path, key_file):
+    table, family = plain(tmp_path)
+    read = [table, family, key_file] if command == "protect" else [table, family]
+    before, link = [path.read_bytes() for path in read], tmp_path / "link.csv"
+    words = [command, str(table), "--family", str(family)] + ["--key-file", str(key_file)] * (command == "protect")
+    assert "is the same file as" in str(CliRunner().invoke(app, [*words, "--out", str(table)]).exception)
+    for path in read:
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+        assert "is the same file as" in str(CliRunner().invoke(app, [*words, "--out", str(link)]).exception)
+        assert link.is_symlink()
+    assert [path.read_bytes() for path in read] == before
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_solved(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.disclosure.table.protect.choose", lambda *_: pytest.fail("solved"))
+    with pytest.raises(P20wError, match=f"there is no folder {tmp_path / 'none'}"):
+        protect_file(*plain(tmp_path), tmp_path / "none" / "out.csv", None, None)
+
+
+@pytest.mark.parametrize(("command", "work"), [("protect", "protect.protect_file"), ("attack", "attack.attack_file")])
+def test_a_command_that_needs_no_home_makes_none_when_it_fails(command, work, tmp_path, monkeypatch, capsys):
+    table, family = plain(tmp_path)
+
+    def fails(*_):
+        return {}["the cell of Anna"]
+
+    monkeypatch.setattr(f"pipelines.disclosure.table.{work}", fails)
+    monkeypatch.setattr(cli, "settings", lambda: pytest.fail("the settings were read, which know the vault"))
+    words = ["p20w", command, str(table), "--family", str(family), "--out", str(tmp_path / "out.csv")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr()
+    assert ended.value.code == 2 and "Anna" not in told.out + told.err
+    assert f"`p20w {command}` failed with KeyError in {command} (cli.py, line " in told.err
