@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.disclosure.stranger.again import Again, run_again
+from pipelines.disclosure.stranger.columns import undeclared
 from pipelines.disclosure.stranger.figures import (
     FAMILY,
     FIGURE,
@@ -33,7 +34,6 @@ from pipelines.disclosure.stranger.figures import (
     equations,
     figures,
     read_rows,
-    undeclared,
 )
 from pipelines.disclosure.stranger.joined import beside, carried_over, versions
 from pipelines.disclosure.stranger.rules import Rules

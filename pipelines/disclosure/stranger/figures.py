@@ -113,32 +113,15 @@ def read_rows(folder: Path) -> pl.DataFrame:
     )
 
 
-def undeclared(folder: Path, rules: Rules) -> list[str]:
-    """Sentences about columns of any table that nobody has declared, and about small counts that stand in a table,
-    however it is protected."""
-    found = []
-    for path in sorted((folder / "data").glob("*.parquet")):
-        says = rules.says(path.stem)
-        frame = pl.read_parquet(path)
-        found += [
-            f"{path.stem} has the column {name}: what it says of people is not declared in registers/statistic.csv."
-            for name in frame.columns
-            if name not in says
-        ]
-        counts = [name for name in frame.columns if says.get(name) == "count"]
-        parts = [name for name in frame.columns if says.get(name) == "part"]
-        if counts and "protection" not in frame.columns:
-            found.append(f"{path.stem} tells counts and does not say how they are protected.")
-        for name in counts + parts:
-            few = frame.filter(pl.col(name).is_between(1, rules.minimum - 1)).height
-            if few:
-                found.append(f"{path.stem} tells {name} of fewer than {rules.minimum} in {few} rows.")
-    return found
-
-
 def contradictions(rows: pl.DataFrame) -> list[str]:
     """Sentences about rows in which one column says more than another hides."""
     d, n = pl.col("denominator_count"), pl.col("numerator_count")
+    low, high, said = (pl.col(name).cast(pl.Float64) for name in ("rate_low", "rate_high", "label_share"))
+    sign = pl.col("rate_label").str.head(1)
+    says_limit = ((sign == "≤") & (low == 0) & ((high * 100 - said).abs() < 1e-6)) | (
+        (sign == "≥") & (high == 1) & ((low * 100 - said).abs() < 1e-6)
+    )
+    rows = rows.with_columns(label_share=pl.col("rate_label").str.extract(r"^[≤≥]([0-9.]+)%$"))
     rules = {
         "a figure stands twice": pl.struct(FIGURE).is_duplicated(),
         "a numerator is told without its denominator": n.is_not_null() & d.is_null(),
@@ -149,6 +132,11 @@ def contradictions(rows: pl.DataFrame) -> list[str]:
         "a hidden figure is called shown": pl.col("value_status").is_in(["shown", "no_students"]) & n.is_null(),
         "a label stands beside a hidden rate": (pl.col("rate_label").fill_null("") != "")
         & ~pl.col("value_status").is_in(["shown", "banded"]),
+        "a label says other than the limits of its band": (pl.col("rate_label").fill_null("") != "")
+        & (pl.col("value_status") == "banded")
+        & ~says_limit.fill_null(False),
+        "a rate is not that of its counts": (pl.col("rate") * MILLION).cast(pl.Int64)
+        != (2 * MILLION * n + d) // (2 * d),
     }
     found = []
     for sentence, rule in rules.items():

@@ -29,7 +29,7 @@ from pipelines.disclosure.declare import declare
 from pipelines.disclosure.protect import protect
 from pipelines.disclosure.stranger.attack import attack_release
 from pipelines.disclosure.stranger.figures import HIDDEN, MART, equations, figures, read_rows
-from pipelines.disclosure.stranger.rules import Rules, read_rules, rules_of, write_rules
+from pipelines.disclosure.stranger.rules import SAYS, Rules, read_rules, rules_of, write_rules
 from pipelines.errors import P20wError
 from pipelines.registers import read_seed
 from pipelines.release.attack import public_rules
@@ -531,6 +531,44 @@ def test_a11_a_column_that_nobody_declared_is_not_published(tmp_path):
     rows = one_school(f=(30, 15), m=(40, 20)).with_columns(rank_of_school=pl.lit(1))
     attack = attack_release(write(tmp_path, rows), ONE)
     assert [each.rule for each in attack.findings] == ["undeclared"] and "rank_of_school" in attack.findings[0].sentence
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("tag", SAYS)
+def test_a11_a_control_limit_beside_a_hidden_denominator_under_any_tag(tag, as_text, nested, tmp_path):
+    """p + 3 sqrt(p (1 - p) / D) of groups that are hidden gives D to whoever knows p."""
+    said = replace(NESTED, statistics=[*STATISTICS, [MART, "control_limit", tag]])
+    key = ["indicator_code", "organization_id_state", "breakdown_code", "group_code"]
+    people = truth().select(*key, d="denominator_count")
+    exact = nested.select(key).join(people, on=key, how="left", maintain_order="left")
+    limit = (90 + 300 * (0.09 / exact["d"]).sqrt()).alias("control_limit")  # in percent: no small count by itself
+    limit = limit.round(4).cast(pl.String) if as_text else limit
+    hides = pl.any_horizontal(pl.col("denominator_count", "numerator_count").is_null())
+    rows = nested.with_columns(limit)
+    attack = attack_release(write(tmp_path / "everywhere", rows), said)
+    assert {each.rule for each in attack.findings} == {"undeclared"}
+    assert all("control_limit" in each.sentence and "leave it empty" in each.sentence for each in attack.findings)
+    rows = rows.with_columns(control_limit=pl.when(~hides).then("control_limit").otherwise(None))
+    assert found(write(tmp_path / "beside_what_is_told", rows), said) == set()
+
+
+def test_a11_a_year_of_the_hidden_and_a_table_of_numbers_alone(nested, tmp_path):
+    """A count that passes for a year, and one in a table that counts nobody by its own account."""
+    rows = nested.with_columns(opened=pl.lit(2000) + pl.col("group_code").rank("dense").cast(pl.Int64))
+    said = replace(NESTED, statistics=[*STATISTICS, [MART, "opened", "time"], ["mart_limit", "*", "measure"]])
+    assert found(write(tmp_path / "year", rows), said) == {"undeclared"}
+    folder = write(tmp_path / "table", nested)
+    said = replace(said, statistics=[*said.statistics, ["mart_limit", "control_limit", "measure"]])
+    pl.DataFrame({"control_limit": [0.93]}).write_parquet(folder / "data" / "mart_limit.parquet")
+    assert found(folder, said) == {"undeclared"}
+
+
+@pytest.mark.parametrize(("column", "value"), [("rate_label", "≤3%"), ("rate", Decimal("0.431000"))])
+def test_a11_a_column_that_is_reckoned_with_says_nothing_else(column, value, nested, tmp_path):
+    status = "banded" if column == "rate_label" else "shown"
+    assert nested.filter(pl.col("value_status") == status).height
+    told = pl.when(pl.col("value_status") == status).then(pl.lit(value)).otherwise(column).alias(column)
+    assert "contradiction" in found(write(tmp_path, nested.with_columns(told)), NESTED)
 
 
 def test_a12_a_small_count_in_any_other_table(tmp_path):
