@@ -67,7 +67,7 @@ def _audited(drawn, secret) -> None:
 
 
 @pytest.mark.slow
-@settings(QUIET, max_examples=400)
+@settings(QUIET, max_examples=1_000)
 @given(population(), strategies.binary(min_size=4, max_size=4))
 def test_nothing_small_can_be_worked_out_of_many_protected_tables(drawn, secret):
     _audited(drawn, secret)
