@@ -21,7 +21,7 @@ LONGEST_MARKER = 6
 class Policy:
     """One dated set of parameters. Counts are people, shares are 0 to 1, money is dollars; costs are doublings of the
     people in a cell: how many times larger another cell may be and still be hidden first. marker: what pages show
-    instead of a hidden figure."""
+    instead of a hidden figure. Rules that releases of before do not name have the value that held then."""
 
     minimum_count: int
     accountability_minimum: int
@@ -39,6 +39,12 @@ class Policy:
     revision_loss_share: float
     decoy_share: float
     marker: str
+    decoy_reach: int = 3
+    report_minimum_rows: int = 100
+    quarantine_low_share: float = 0.005
+    quarantine_high_share: float = 0.05
+    loss_low_share: float = 0.1
+    loss_high_share: float = 0.5
 
 
 # Lowest and highest value that makes sense: outside of them it is a slip of the pen, not a policy.
@@ -57,6 +63,12 @@ RANGES = {
     "whole_cost": (0, 60),
     "revision_loss_share": (0.0, 1.0),
     "decoy_share": (0.0, 0.5),
+    "decoy_reach": (2, 100),
+    "report_minimum_rows": (2, 1_000_000),
+    "quarantine_low_share": (0.001, 1.0),
+    "quarantine_high_share": (0.001, 1.0),
+    "loss_low_share": (0.01, 1.0),
+    "loss_high_share": (0.01, 1.0),
 }
 
 
@@ -98,6 +110,14 @@ def load_policy(path: Path, as_of: date) -> Policy:
             f"{path.name}: interval_width ({policy.interval_width}) is above "
             f"minimum_count ({policy.minimum_count}); no hidden value could reach it."
         )
+    if policy.report_minimum_rows < policy.minimum_count:
+        raise P20wError(
+            f"{path.name}: report_minimum_rows ({policy.report_minimum_rows}) is below "
+            f"minimum_count ({policy.minimum_count}); raise it."
+        )
+    for low, high in (("quarantine_low_share", "quarantine_high_share"), ("loss_low_share", "loss_high_share")):
+        if getattr(policy, low) >= getattr(policy, high):
+            raise P20wError(f"{path.name}: {low} ({getattr(policy, low)}) is not below {high}; lower it.")
     return policy
 
 

@@ -123,14 +123,15 @@ class Suppressor:
         at all, and none that an earlier release told: its reader has it."""
         if not primary.any():
             return np.zeros_like(primary), np.zeros_like(primary)
-        label, share = self.declaration.cells["label"].to_list(), self.policy.decoy_share
+        label = self.declaration.cells["label"].to_list()
+        share, reach = self.policy.decoy_share, self.policy.decoy_reach
         told_d, told_n = np.zeros_like(primary), np.zeros_like(primary)
         for d, n in earlier.versions:
             told_d, told_n = told_d | (d != NOT_TOLD), told_n | (n != NOT_TOLD)
         smaller = np.minimum(self.n, self.c)
         return (
-            decoys(self.d, self.n_min, share, _draw(label, secret + b"decoy d")) & ~told_d,
-            decoys(smaller, self.n_min, share, _draw(label, secret + b"decoy n")) & ~told_n,
+            decoys(self.d, self.n_min, share, _draw(label, secret + b"decoy d"), reach) & ~told_d,
+            decoys(smaller, self.n_min, share, _draw(label, secret + b"decoy n"), reach) & ~told_n,
         )
 
     def _changes(self, earlier: Earlier) -> list[dict[str, np.ndarray]]:

@@ -27,7 +27,7 @@ def publish_if_due(settings: Settings, build_id: str, approved_by: str | None = 
         decision,
         approved_by,
         pages=release_pages,
-        inventory=lambda configuration, out_csv: build_inventory(configuration, out_csv),
+        inventory=build_inventory,
     )
     restricted_pages(settings, build_id, decision)
     (settings.work / "outcome.json").write_text(json.dumps({"status": result.status, "message": result.message}))

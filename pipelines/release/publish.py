@@ -29,8 +29,8 @@ from pipelines.settings import Settings
 
 # pages(settings, build_id, release_dir, gate): write release_dir/site; data/, release.json and gate.json are there.
 Pages = Callable[[Settings, str, Path, dict], object]
-# inventory(settings, out_csv): write the collection inventory.
-Inventory = Callable[[Settings, Path], object]
+# inventory(settings, build_id, out_csv): write the collection inventory.
+Inventory = Callable[[Settings, str, Path], object]
 
 
 class ReleaseError(RuntimeError):
@@ -149,7 +149,7 @@ def publish(
     build.write_database(settings, working, words)
     build.copy_example_queries(working)
     if inventory is not None:
-        inventory(settings, working / "collection_inventory.csv")
+        inventory(settings, build_id, working / "collection_inventory.csv")
     if pages is not None:
         pages(settings, build_id, working, gate)
     metadata.write_data_package(working, release_id, today)

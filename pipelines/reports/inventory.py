@@ -14,6 +14,8 @@ from pathlib import Path
 import polars as pl
 
 import schemas
+from pipelines import planner
+from pipelines.disclosure.policy import load_policy
 from pipelines.intake import views
 from pipelines.registers import read_seed
 from pipelines.reports import words
@@ -33,16 +35,16 @@ MOST_NAMED = 5  # more indicators than these are counted, not named
 COMMON = ("purpose", "benefit", "legal_citation", "mandate", "agreement_id", "retention", "limitations")
 NO_PURPOSE = "no current purpose"
 OTHER_USES = ("row checks", "row key")
-ENOUGH_ROWS = 100  # fewer accepted rows, and a share of them would speak of single people
 
 
-def inventory(settings: Settings) -> list[dict[str, str]]:
+def inventory(settings: Settings, build_id: str) -> list[dict[str, str]]:
     """Rows of the inventory, those to decide on first. Columns as `COLUMNS`, every value text."""
+    policy = load_policy(settings.seeds / "policy" / "protection.csv", planner.day_of(build_id))
     register = registered(settings)
     lineage = Lineage.of_night(settings)
     rows: list[dict[str, str]] = []
     for name, collection in sorted(schemas.collections().items()):
-        filled, years = completeness(settings, name)
+        filled, years = completeness(settings, name, policy.report_minimum_rows)
         for field in collection.fields:
             element = ELEMENTS[field.element]
             declared = register.get((name, element.name)) or register.get((name, "*")) or defaultdict(str)
@@ -118,10 +120,10 @@ def registered(settings: Settings) -> dict[tuple[str, str], dict[str, str]]:
     return {(row["collection"], row["element"]): row for row in read_seed(settings, "registers/collection.csv")}
 
 
-def completeness(settings: Settings, name: str) -> tuple[dict[str, str], tuple[int, int] | None]:
+def completeness(settings: Settings, name: str, minimum_rows: int) -> tuple[dict[str, str], tuple[int, int] | None]:
     """Share of accepted rows with a value (0.0 to 1.0 in tenths), by element, and first and last school year.
 
-    In tenths and for `ENOUGH_ROWS` rows only: an exact share, or one of few rows, would tell about single people.
+    In tenths and for `minimum_rows` rows only: an exact share, or one of few rows, would tell about single people.
     Identifiers, which are in the vault, are left empty.
     """
     frame = pl.concat([pl.scan_parquet(path) for path in views.active_files(settings)[name]], how="vertical_relaxed")
@@ -137,7 +139,7 @@ def completeness(settings: Settings, name: str) -> tuple[dict[str, str], tuple[i
     row = summary.row(0, named=True)
     total = row["#rows"]
     years = (row["#first"], row["#last"]) if total and row["#first"] is not None else None
-    if total < ENOUGH_ROWS:
+    if total < minimum_rows:
         return {}, years
     return {each: tenths(row[each], total) for each in columns}, years
 
@@ -147,9 +149,9 @@ def tenths(count: int, total: int) -> str:
     return str((Decimal(count) / Decimal(total)).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
-def build_inventory(settings: Settings, out_csv: Path) -> int:
+def build_inventory(settings: Settings, build_id: str, out_csv: Path) -> int:
     """Write the inventory as CSV. Returns the number of elements."""
-    rows = inventory(settings)
+    rows = inventory(settings, build_id)
     out_csv.parent.mkdir(parents=True, exist_ok=True)
     with out_csv.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")

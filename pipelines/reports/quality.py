@@ -16,6 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines import planner
+from pipelines.disclosure.bands import SCALE, share_text
+from pipelines.disclosure.policy import Policy, load_policy
 from pipelines.intake import calendar, ledger
 from pipelines.quality import check_result
 from pipelines.registers import read_seed
@@ -37,7 +39,6 @@ SECTOR_TITLES = {
     "child_welfare": "Child welfare",
     "": "All",
 }
-ENOUGH_ROWS = 100  # fewer rows of a collection, and their share in quarantine would speak of single people
 MANY = 3  # more senders than these are told by their number
 BARS = ("precision", "recall_linkable")  # rates of links that a policy sets a bar for
 LINK_STATUSES = ("linked", "not_found", "not_determined", "not_linkable")
@@ -117,6 +118,7 @@ def build_quality(
     status = calendar.status(settings, today)
     checks = check_result.read(settings, build_id)
     before = previous_build(settings, build_id)
+    policy = load_policy(settings.seeds / "policy" / "protection.csv", planner.day_of(build_id))
     exact = {}
     if restricted:
         exact = {
@@ -145,14 +147,15 @@ def build_quality(
         stopping=stopping(checks),
         news=news(settings, titles, checks, before, restricted),
         before=night(before),
-        collections=[] if restricted else collections(settings, titles, status),
-        state_losses=[] if restricted else state_losses(settings, titles, build_id, data),
+        collections=[] if restricted else collections(settings, titles, status, policy),
+        state_losses=[] if restricted else state_losses(settings, titles, build_id, data, policy),
         linked=[] if restricted else linked(settings, data),
         balances=not ledger.ledger_balances(settings),
         availability=availability(settings, titles),
         bars=bars(settings),
         link_columns=list(LINK_ESTIMATES.values()),
-        enough_rows=ENOUGH_ROWS,
+        enough_rows=policy.report_minimum_rows,
+        shares=[percent(policy.quarantine_low_share), percent(policy.quarantine_high_share)],
         release_id=release_id,
         data_as_of=data_as_of,
         **exact,
@@ -415,7 +418,7 @@ def availability(settings: Settings, titles: Titles) -> list[dict]:
 
 
 # --- public edition ---------------------------------------------------------------------------------------
-def collections(settings: Settings, titles: Titles, status: list[calendar.StatusRow]) -> list[dict]:
+def collections(settings: Settings, titles: Titles, status: list[calendar.StatusRow], policy: Policy) -> list[dict]:
     """By collection: how many of the expected deliveries are in, and the share of rows in quarantine, coded."""
     counts = in_use(settings).group_by("collection").agg(pl.col(*COUNTS).sum())
     rows = {row["collection"]: row for row in counts.iter_rows(named=True)}
@@ -425,28 +428,33 @@ def collections(settings: Settings, titles: Titles, status: list[calendar.Status
             "collection": titles.collection(name),
             "expected": expected[name]["expected"],
             "received": expected[name]["received"],
-            "coded": coded(rows[name]["quarantined_count"], rows[name]["derived_count"]) if name in rows else "no rows",
+            "coded": coded(rows[name]["quarantined_count"], rows[name]["derived_count"], policy)
+            if name in rows
+            else "no rows",
         }
         for name in sorted(set(rows) | set(expected))
     ]
 
 
-def coded(failing: int, total: int) -> str:
+def coded(failing: int, total: int, policy: Policy) -> str:
     """A share of rows in quarantine, in steps that no single row of a small collection can be read from."""
-    if total < ENOUGH_ROWS:
+    if total < policy.report_minimum_rows:
         return "too few rows to say"
-    share = failing / total
-    if share <= 0.005:
-        return "up to 0.5%"
-    return "up to 5%" if share <= 0.05 else "over 5%"
+    share, low, high = failing / total, policy.quarantine_low_share, policy.quarantine_high_share
+    if share <= low:
+        return f"up to {percent(low)}"
+    return f"up to {percent(high)}" if share <= high else f"over {percent(high)}"
+
+
+def percent(share: float) -> str:
+    return share_text(round(share * SCALE))
 
 
 # What an earlier release told and a revision withdrew is as hidden as what was never told.
 HIDDEN = ("suppressed", "withdrawn")
-STEPS = ((0.1, "few: up to a tenth"), (0.5, "some: up to half"), (1.0, "most: over half"))
 
 
-def state_losses(settings: Settings, titles: Titles, build_id: str, data: Path) -> list[dict]:
+def state_losses(settings: Settings, titles: Titles, build_id: str, data: Path, policy: Policy) -> list[dict]:
     """What protection hides of each indicator at state level, and what each choice of policy hides, in three steps.
 
     The whole is of the tables of `data`; choices are told apart where random changes protect. In official tables which
@@ -473,9 +481,11 @@ def state_losses(settings: Settings, titles: Titles, build_id: str, data: Path) 
     return [
         {
             "name": titles.family(code),
-            "coded": step(shares[code]),
+            "coded": step(shares[code], policy),
             **{
-                name: step(choices[code][name] / choices[code][whole]) if choices.get(code, {}).get(whole) else "–"
+                name: step(choices[code][name] / choices[code][whole], policy)
+                if choices.get(code, {}).get(whole)
+                else "–"
                 for name, whole in (("small", "cells"), ("official", "cells"), ("median_employers", "median_cells"))
             },
         }
@@ -484,9 +494,12 @@ def state_losses(settings: Settings, titles: Titles, build_id: str, data: Path) 
     ]
 
 
-def step(share: float) -> str:
+def step(share: float, policy: Policy) -> str:
     """A share in words that no single figure can be read from."""
-    return next(text for limit, text in STEPS if share <= limit)
+    low, high = policy.loss_low_share, policy.loss_high_share
+    if share <= low:
+        return f"few: up to {percent(low)}"
+    return f"some: up to {percent(high)}" if share <= high else f"most: over {percent(high)}"
 
 
 def linked(settings: Settings, data: Path) -> list[dict]:

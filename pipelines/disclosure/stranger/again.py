@@ -149,7 +149,7 @@ class _Around:
                 (d, self.shut_d, pattern.hide_d),
                 (np.minimum(n, d - n), self.shut_n, pattern.hide_n),
             ):
-                hide |= shut & decoys(value, policy.minimum_count, 1.0, np.zeros(len(value)))
+                hide |= shut & decoys(value, policy.minimum_count, 1.0, np.zeros(len(value)), policy.decoy_reach)
             pattern.hide_n |= pattern.hide_d
             banded = self.bands.band(d, n)
             pattern.band[:] = np.where(pattern.hide_n & ~pattern.hide_d, banded, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from disclosure_auditor import BANDS, DAY, POLICY, SEEDS
 
 from pipelines.disclosure.bands import load_bands, share_text
-from pipelines.disclosure.policy import load_policy
+from pipelines.disclosure.policy import Policy, load_policy
 
 PROTECTION = (SEEDS / "protection.csv").read_text()
 BAND = (SEEDS / "rate_band.csv").read_text()
@@ -36,9 +37,12 @@ def test_the_defaults_are_those_of_the_committee():
     assert (POLICY.minimum_employers, POLICY.top_employer_share, POLICY.median_rounding) == (3, 0.8, 500)
     assert (POLICY.employer_estimate_margin, POLICY.median_pool) == (0.1, 3)
     assert POLICY.zero_rule == "hideable"
+    assert (POLICY.decoy_share, POLICY.decoy_reach, POLICY.report_minimum_rows) == (0.05, 3, 100)
+    assert (POLICY.quarantine_low_share, POLICY.quarantine_high_share) == (0.005, 0.05)
+    assert (POLICY.loss_low_share, POLICY.loss_high_share) == (0.1, 0.5)
 
 
-@pytest.mark.parametrize("name", ["minimum_count", "interval_width", "zero_rule", "top_employer_share"])
+@pytest.mark.parametrize("name", ["minimum_count", "interval_width", "zero_rule", "top_employer_share", "decoy_reach"])
 def test_a_misspelled_parameter_is_named(tmp_path, name):
     with pytest.raises(ValueError, match=f"row .*'{name}s' is not a protection parameter"):
         protection(tmp_path, f"{name},", f"{name}s,")
@@ -54,6 +58,10 @@ def test_a_misspelled_parameter_is_named(tmp_path, name):
         ("accountability_minimum,30", "accountability_minimum,5", "accountability_minimum .5. is below"),
         ("interval_width,3", "interval_width,12", "interval_width .12. is above"),
         ("repair_rounds,40", "minimum_count,40", "'minimum_count' has two values"),
+        ("decoy_reach,3", "decoy_reach,1", "'decoy_reach' is 1; it must lie"),
+        ("report_minimum_rows,100", "report_minimum_rows,9", "report_minimum_rows .9. is below"),
+        ("quarantine_low_share,0.005", "quarantine_low_share,0.05", "quarantine_low_share .0.05. is not below"),
+        ("loss_high_share,0.5", "loss_high_share,0.05", "loss_low_share .0.1. is not below loss_high_share"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, old, new, message):
@@ -61,11 +69,18 @@ def test_a_wrong_value_is_named(tmp_path, old, new, message):
         protection(tmp_path, old, new)
 
 
-def test_a_missing_parameter_is_named(tmp_path):
+@pytest.mark.parametrize("name", ["median_rounding", "decoy_reach", "report_minimum_rows"])
+def test_a_missing_parameter_is_named(tmp_path, name):
     path = tmp_path / "protection.csv"
-    path.write_text("\n".join(line for line in PROTECTION.splitlines() if not line.startswith("median_rounding")))
-    with pytest.raises(ValueError, match="no value in force on 2026-11-21 for median_rounding"):
+    path.write_text("\n".join(line for line in PROTECTION.splitlines() if not line.startswith(name)))
+    with pytest.raises(ValueError, match=f"no value in force on 2026-11-21 for {name}"):
         load_policy(path, DAY)
+
+
+def test_a_release_of_before_a_rule_was_policy_is_attacked_by_what_held_then():
+    newer = {"decoy_reach", "report_minimum_rows", "quarantine_low_share", "quarantine_high_share"}
+    newer |= {"loss_low_share", "loss_high_share"}
+    assert Policy(**{name: value for name, value in asdict(POLICY).items() if name not in newer}) == POLICY
 
 
 def test_the_newest_value_in_force_counts(tmp_path):

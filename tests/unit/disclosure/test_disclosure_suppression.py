@@ -73,6 +73,17 @@ def test_nothing_small_can_be_worked_out_of_many_protected_tables(drawn, secret)
     _audited(drawn, secret)
 
 
+@pytest.mark.parametrize("reach", [2, 3, 5])
+def test_decoys_are_drawn_up_to_as_many_times_the_minimum_as_policy_says(reach):
+    sizes = {0: 2, 1: 5, 2: 8, 10: 11, 11: 14, 12: 17}
+    people = [("one", school, "f", "z", False) for school, size in sizes.items() for _ in range(size)]
+    declaration = declare(cube(people), organization(2, 3), GROUP, register("one"))
+    policy = replace(SMALL, decoy_share=1.0, decoy_reach=reach)
+    decoy = Suppressor(declaration, policy, SMALL_BANDS, b"key").pattern.decoy
+    drawn = declaration.cells.filter(pl.Series(decoy))["denominator_count"]
+    assert SMALL.minimum_count <= drawn.min() and drawn.max() == reach * SMALL.minimum_count - 1
+
+
 @settings(QUIET, max_examples=12)
 @given(population(codes=("outer", "inner"), most=9), strategies.binary(min_size=4, max_size=4))
 def test_nested_indicators_are_protected_together(drawn, secret):

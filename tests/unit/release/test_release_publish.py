@@ -453,7 +453,7 @@ def pages(settings, build_id, release_dir, gate):
     (release_dir / "site" / "index.html").write_text("<!doctype html><title>Release</title>")
 
 
-def inventory(settings, out_csv):
+def inventory(settings, build_id, out_csv):
     out_csv.write_text("collection,element\nk12__student,surname\n")
 
 

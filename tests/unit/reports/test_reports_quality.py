@@ -12,13 +12,16 @@ import pytest
 from made_up_release import BUILD, check, gate
 
 from pipelines import planner
+from pipelines.disclosure.policy import load_policy
 from pipelines.identity.measure import GROUP_QUALITY
 from pipelines.intake import calendar
 from pipelines.quality import check_result
 from pipelines.reports import effects, quality
 from pipelines.reports.titles import Titles
+from pipelines.settings import load
 
 TODAY = date(2026, 11, 21)
+POLICY = load_policy(load({}).seeds / "policy" / "protection.csv", TODAY)
 
 
 @pytest.fixture
@@ -93,7 +96,26 @@ def test_the_restricted_edition_tells_what_protection_costs_by_level_and_group(p
     ],
 )
 def test_a_share_is_told_in_steps_from_which_no_row_can_be_read(failing, total, told):
-    assert quality.coded(failing, total) == told
+    assert quality.coded(failing, total, POLICY) == told
+
+
+def test_the_steps_of_shares_are_those_of_the_policy_of_the_build(evidence, page, tmp_path):
+    policy = dataclasses.replace(POLICY, report_minimum_rows=9, quarantine_low_share=0.02, quarantine_high_share=0.1)
+    assert [quality.coded(failing, 50, policy) for failing in (1, 2, 6)] == ["up to 2%", "up to 10%", "over 10%"]
+    assert [quality.step(share, dataclasses.replace(POLICY, loss_high_share=0.8)) for share in (0.1, 0.7, 0.81)] == [
+        "few: up to 10%",
+        "some: up to 80%",
+        "most: over 80%",
+    ]
+    seeds = tmp_path / "seeds"
+    shutil.copytree(evidence.seeds, seeds)
+    with (seeds / "policy" / "protection.csv").open("a") as handle:
+        handle.write("report_minimum_rows,777,board,2026-01-01,more\nreport_minimum_rows,888,board,2027-01-01,later\n")
+    assert "up to 0.5%, which may be none; up to 5%; over 5%" in page("public")
+    assert "not at all for fewer than 100 rows" in page("public")
+    path, asked = tmp_path / "asked.html", dataclasses.replace(evidence, seeds=seeds)
+    quality.build_quality(asked, BUILD, path, "public", gate(), TODAY, "r1", "2026-11-20")
+    assert "not at all for fewer than 777 rows" in path.read_text()
 
 
 def test_news_are_what_fails_now_and_did_not_before_and_the_reverse(evidence):
@@ -296,7 +318,7 @@ def test_the_public_edition_tells_what_each_choice_hides_in_steps_only(evidence,
     )  # fmt: skip
     pl.concat([table, row]).write_parquet(path)
     public = page("public").split("What protection hides")[-1]
-    told = "some: up to half most: over half most: over half"  # too few, an official table, employers
+    told = "some: up to 50% most: over 50% most: over 50%"  # too few, an official table, employers
     line = public.split("Found in covered employment, first year after high school")[1].split("Found in")[0]
     assert told in line
     for secret in ("1,950", "1,907", "5,231", "37.3", "68.3"):
@@ -314,10 +336,10 @@ def test_what_a_revision_withdrew_counts_as_hidden(evidence, page):
     pl.concat([others, *(one.with_columns(value_status=pl.lit(status)) for status in statuses)]).write_parquet(path)
     (row,) = [
         row
-        for row in quality.state_losses(evidence, Titles(evidence), BUILD, path.parent)
+        for row in quality.state_losses(evidence, Titles(evidence), BUILD, path.parent, POLICY)
         if row["name"] == "Four-year graduation rate"
     ]
-    assert row["coded"] == "most: over half"  # three of four; only the suppressed one would be some
+    assert row["coded"] == "most: over 50%"  # three of four; only the suppressed one would be some
     cells = [
         ("four_year_graduation", "school", "all", status, people, people == 6, False, people in (15, 16))
         for status, people in (
