@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export P20W_HOME ?= $(CURDIR)/state
 
-.PHONY: setup nightly nightly-real test test-full bench-linkage bench-disclosure bench-identity ui lock lint demo clean
+.PHONY: setup nightly nightly-real test test-full bench-linkage bench-disclosure bench-loss bench-identity ui lock lint demo clean
 
 setup: $(VENV)/.ready
 
@@ -42,6 +42,9 @@ bench-identity: setup  ## what a night of identity costs at 1 and 10 million rec
 
 bench-disclosure: setup ## protection of a table of counts at 0.14 to 7 million cells; writes build/bench/disclosure.json
 	$(BIN)/python tests/bench/bench_disclosure.py
+
+bench-loss: setup      ## how much protection hides beside other ways to choose; writes build/bench/loss.json
+	$(BIN)/python tests/bench/bench_loss.py
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

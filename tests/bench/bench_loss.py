@@ -1,4 +1,4 @@
-"""What protection of small tables costs, ours beside others': python tests/bench/bench_loss.py.
+"""What protection of small tables costs, ours beside others': `make bench-loss`.
 
 What belongs here: random hierarchical tables, one specification for all (`loss_auditor`), every pattern judged and
 priced by the same auditor, and build/bench/loss.json: a list of {setting, tables, compared, gave_up, violations_theirs,
