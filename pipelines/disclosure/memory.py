@@ -45,6 +45,7 @@ PATTERN = (
     "is_primary_denominator",
     "is_primary_numerator",
     "is_decoy",
+    "is_hidden_for_room",
 )
 
 

@@ -182,6 +182,7 @@ def _protect_part(part: Part, policy: Policy, bands: Bands, secret: bytes) -> _O
     declaration, earlier = part.declaration, part.earlier
     suppressor = Suppressor(declaration, policy, bands, secret, earlier)
     pattern = suppressor.close()
+    told = [getattr(pattern, name).copy() for name in ("hide_d", "hide_n", "band")]
     repaired: Counter = Counter()
     clean: set[bytes] = set()
     known = None
@@ -221,6 +222,8 @@ def _protect_part(part: Part, policy: Policy, bands: Bands, secret: bytes) -> _O
         repaired.update(finding.rule for finding in detection.findings)
         if not changed:
             break
+    hide_d, hide_n, band = told
+    pattern.late = (pattern.hide_d & ~hide_d) | (pattern.hide_n & ~hide_n) | ((pattern.band == 0) & (band != 0))
     return _Outcome(pattern, detection, certificates, round_, repaired)
 
 
@@ -238,7 +241,7 @@ def _together(
 ) -> tuple[Pattern, Detection, Certificates | None, np.ndarray]:
     """What was found of the parts, on the cells of the whole; and the part of each cell."""
     count = len(declaration.d)
-    pattern = Pattern(*(np.zeros(count, dtype=kind) for kind in (bool, bool, np.int8, bool, bool, bool)))
+    pattern = Pattern(*(np.zeros(count, dtype=kind) for kind in (bool, bool, np.int8, bool, bool, bool, bool)))
     detection, of_part = Detection(), np.zeros(count, dtype=np.int64)
     moves, certified, uncertified = [pl.DataFrame(schema=MOVE)], [pl.DataFrame(schema=CERTIFIED)], []
     made = 0
@@ -573,6 +576,7 @@ def _write_evidence(settings: Settings, build_id: str, protected: Protected, tab
         is_primary_denominator=pl.Series(pattern.primary_d),
         is_primary_numerator=pl.Series(pattern.primary_n),
         is_decoy=pl.Series(pattern.decoy),
+        is_hidden_for_room=pl.Series(pattern.late),
         is_denominator_hidden=pl.Series(pattern.hide_d),
         is_numerator_hidden=pl.Series(pattern.hide_n | pattern.hide_d),
         band=pl.Series(pattern.band),

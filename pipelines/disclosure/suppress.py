@@ -46,7 +46,8 @@ BARRED = 1e6  # hiding would change nothing for the reader
 class Pattern:
     """What is hidden, per cell. hide_d implies hide_n. band: -1 low, +1 high, 0 none; only where D is shown.
 
-    primary_d, primary_n, decoy say why (restricted evidence: which cells are primary is never published).
+    primary_d, primary_n, decoy, late say why (restricted evidence: which cells are primary is never published); late:
+    the sums did not ask for it, but bounds, intervals or certificates did.
     """
 
     hide_d: np.ndarray
@@ -55,6 +56,7 @@ class Pattern:
     primary_d: np.ndarray
     primary_n: np.ndarray
     decoy: np.ndarray
+    late: np.ndarray
 
 
 class Suppressor:
@@ -116,6 +118,7 @@ class Suppressor:
             primary_d=primary_d,
             primary_n=primary_n,
             decoy=decoy_d | decoy_n,
+            late=np.zeros_like(hide_d),
         )
 
     def _decoys(self, primary: np.ndarray, earlier: Earlier, secret: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,6 @@ from pipelines.intake import views
 from pipelines.settings import Settings
 
 ROW_GROUP = 250_000  # rows of a file in `exchange/`
-PRESENT = "vault.present_link"
 # Columns of the bridge that hold few different words.
 BRIDGE_WORDS = ("sector", "rule", "valid_from_build")
 # Relations in SQL, for whoever asks who a record belongs to, or what a steward said of a pair.
@@ -187,7 +186,7 @@ def export(
     # Wages can be looked for under a valid number only; the warehouse learns that there is one, not which.
     columns = "record_key, person_key, sector, rule, has_ssn, valid_from_build"
     few = {
-        name: pl.Enum(con.execute(f"SELECT DISTINCT {name} FROM {PRESENT} ORDER BY 1").pl().to_series())
+        name: pl.Enum(con.execute(f"SELECT DISTINCT {name} FROM vault.present_link ORDER BY 1").pl().to_series())
         for name in BRIDGE_WORDS
     }
     was, now = (f"SELECT {columns} FROM {table}" for table in (BEFORE_LINK, TONIGHT_LINK))
@@ -196,7 +195,7 @@ def export(
         con,
         bridge,
         before,
-        f"SELECT {columns} FROM {PRESENT}",
+        f"SELECT {columns} FROM vault.present_link",
         gone=f"SELECT record_key FROM ({was} EXCEPT {now})",
         come=f"({now} EXCEPT {was})",
         few=few,

@@ -37,7 +37,7 @@ OTHER_NAME_TIER = 900
 TOUCHED = "vault.linkage.int_linkage__touched"
 # Share of the records below which those touched are few.
 FEW = 0.1
-# Columns of a staged record that solving, weighing and keeping read; a list of forms of the surname is dear to read.
+# Columns of a staged record that solving, weighing and keeping read.
 READ_OFTEN = (
     "record_key", "sector", "local_id_issuer", "local_id", "student_id_state", "ssn", "given_name", "given_root",
     "middle_name", "surname", "surname_tokens", "birth_date", "birth_month", "sex_code", "postal_code", "is_bare",

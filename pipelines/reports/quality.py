@@ -806,14 +806,16 @@ def linkage_effect(settings: Settings, titles: Titles) -> list[dict]:
 
 
 def losses(settings: Settings, titles: Titles, build_id: str) -> dict[str, list[dict]]:
-    """Cells of official tables that protection hides, by indicator and level, and by group."""
+    """Cells of official tables that protection hides, by indicator and level, and by group; by what hides them:
+    minimum_count (small), sums with those (partners), interval_width and zero_rule (room), decoy_share (decoys)."""
     path = settings.evidence / "disclosure" / f"{build_id}.parquet"
-    if not path.exists() or not {"value_status", "is_decoy"} <= set(pl.read_parquet_schema(path)):
+    if not path.exists() or not {"value_status", "is_decoy", "is_hidden_for_room"} <= set(pl.read_parquet_schema(path)):
         return {"levels": [], "groups": []}
     frame = pl.read_parquet(path)
     status = pl.col("value_status")
     is_small = pl.col("is_primary_denominator") | pl.col("is_primary_numerator")
     is_decoy = ~is_small & pl.col("is_decoy")
+    is_late = ~is_small & ~is_decoy & pl.col("is_hidden_for_room")
     told_less = status.is_in(HIDDEN) | (status == "banded")
     counted = [
         pl.len().alias("cells"),
@@ -822,7 +824,8 @@ def losses(settings: Settings, titles: Titles, build_id: str) -> dict[str, list[
         status.is_in(HIDDEN).sum().alias("hidden"),
         (told_less & is_small).sum().alias("small"),
         (told_less & is_decoy).sum().alias("decoys"),
-        (told_less & ~is_small & ~is_decoy).sum().alias("partners"),
+        (told_less & ~is_small & ~is_decoy & ~is_late).sum().alias("partners"),
+        (told_less & is_late).sum().alias("room"),
         status.is_in(("no_students", "window_open")).sum().alias("others"),
         pl.col("denominator_count").filter(status.is_in(HIDDEN)).sum().alias("hidden_people"),
     ]

@@ -100,7 +100,7 @@ def test_a14_hidden_groups_that_make_the_minimum_together_tell_whoever_is_one_of
     cells = pl.DataFrame({"denominator_count": d, "numerator_count": d // 2})
     declaration = from_table(cells, [(0, [1, 2, 3])])
     hidden = np.array([False, True, True, False])
-    pattern = Pattern(hidden, ~np.eye(4, dtype=bool)[0], *(np.zeros(4, dtype=int) for _ in range(4)))
+    pattern = Pattern(hidden, ~np.eye(4, dtype=bool)[0], *(np.zeros(4, dtype=int) for _ in range(5)))
     published = publish(declaration, pattern, SMALL_BANDS, SMALL)
     flaws = verify(declaration, published, certify(declaration, published, N, WIDTH), N, WIDTH)
     assert any("one of them knows the others" in each for each in flaws) == is_told
@@ -113,12 +113,30 @@ def test_a_small_group_must_reach_the_minimum_and_be_far_from_what_it_is():
     cells = pl.DataFrame({"denominator_count": [44, 2, 2, 40], "numerator_count": [22, 1, 1, 20]})
     declaration = from_table(cells, [(0, [1, 2, 3])])
     hidden = np.array([False, True, True, False])
-    pattern = Pattern(hidden, ~np.eye(4, dtype=bool)[0], *(np.zeros(4, dtype=int) for _ in range(4)))
+    pattern = Pattern(hidden, ~np.eye(4, dtype=bool)[0], *(np.zeros(4, dtype=int) for _ in range(5)))
     published = publish(declaration, pattern, SMALL_BANDS, SMALL)
     near = certify(declaration, published, N, 2)
     assert verify(declaration, published, near, N, 2) == []
     assert any("not far enough" in each for each in verify(declaration, published, near, N, 3))
     assert {("d", 1, -1), ("d", 2, -1)} <= set(certify(declaration, published, N, 3).uncertified)
+
+
+def test_what_is_hidden_for_room_is_told_apart_from_what_stands_in_a_sum():
+    """Loss by the choice of policy: the suppressor hides what sums ask for, repair what bounds and certificates do."""
+    generator = np.random.default_rng(3)
+    people = [
+        ("one", school, generator.choice(list("fmmffmx")), generator.choice(list("yzzz")), generator.integers(0, 2) > 0)
+        for school in (0, 1, 2, 10, 11, 12)
+        for _ in range(int(generator.integers(2, 15)))
+    ]
+    declaration = declare(cube(people), organization(2, 3), GROUP, register("one"))
+    first = Suppressor(declaration, SMALL, SMALL_BANDS, b"key").close()
+    protected = protect(declaration, SMALL, SMALL_BANDS, b"key")
+    late = protected.pattern.late
+    assert protected.rounds and late.any()
+    assert (protected.pattern.hide_n[late] | protected.pattern.hide_d[late]).all()
+    same = (protected.pattern.hide_d == first.hide_d) & (protected.pattern.hide_n == first.hide_n)
+    assert (same | late).all()
 
 
 def test_known_moves_stay_proof_when_more_is_hidden(certified):

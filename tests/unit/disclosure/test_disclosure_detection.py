@@ -214,7 +214,7 @@ def test_one_more_cell_shown_is_found_where_a_slow_exact_reader_learns_of_anothe
         # A planted slip: one hidden cell is published after all. Often its partners are given away.
         hide_d, hide_n = pattern.hide_d.copy(), pattern.hide_n.copy()
         hide_d[cell] = hide_n[cell] = False
-        slip = Pattern(hide_d, hide_n, pattern.band, pattern.primary_d, pattern.primary_n, pattern.decoy)
+        slip = Pattern(hide_d, hide_n, pattern.band, pattern.primary_d, pattern.primary_n, pattern.decoy, pattern.late)
         published = publish(declaration, slip, BANDS, POLICY)
         found = detect(published, declaration.relation, declaration.nesting, 10, 3).findings
         learned = [each for each in audit(declaration, published, 10, 3) if not each.startswith("insider")]

@@ -323,7 +323,7 @@ def _people_hold(declaration, n_min: int, zero_rule: str) -> None:
 def _primary_only(declaration, n_min: int, zero_rule: str) -> list[str]:
     policy = replace(SMALL, minimum_count=n_min, accountability_minimum=n_min, zero_rule=zero_rule)
     small = (declaration.d >= 1) & (declaration.d < n_min)
-    pattern = Pattern(small, np.ones(len(small), bool), np.zeros(len(small), np.int8), small, small, ~small)
+    pattern = Pattern(small, np.ones(len(small), bool), np.zeros(len(small), np.int8), small, small, ~small, ~small)
     published = publish(declaration, pattern, SMALL_BANDS, policy)
     found = detect(published, declaration.relation, declaration.nesting, n_min, 2).findings
     return [finding.sentence for finding in found if finding.variable == "d"]

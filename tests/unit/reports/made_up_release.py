@@ -323,11 +323,11 @@ def write_evidence(settings: Settings) -> None:
     (settings.evidence / "disclosure").mkdir()
     pl.DataFrame(
         [
-            ("chronic_absenteeism", "school", "gender", "shown", 40, False, False, False),
-            ("chronic_absenteeism", "school", "gender", "suppressed", 6, True, True, False),
+            ("chronic_absenteeism", "school", "gender", "shown", 40, False, False, False, False),
+            ("chronic_absenteeism", "school", "gender", "suppressed", 6, True, True, False, False),
         ],
         schema=["indicator_code", "organization_level", "breakdown_code", "value_status", "denominator_count"]
-        + ["is_primary_denominator", "is_primary_numerator", "is_decoy"],
+        + ["is_primary_denominator", "is_primary_numerator", "is_decoy", "is_hidden_for_room"],
         orient="row",
     ).write_parquet(settings.evidence / "disclosure" / f"{BUILD}.parquet")
     counts = {
