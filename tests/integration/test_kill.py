@@ -9,6 +9,7 @@ import time
 
 import duckdb
 import polars as pl
+import pytest
 from homes import after, kill_when, make_demo
 
 from pipelines.intake import ledger
@@ -77,6 +78,7 @@ def test_every_release_that_was_shown_is_recorded_once(arrived):
     assert book.filter(pl.col("release_id") == arrived.before, pl.col("value_status") == "incomplete").height > 0
 
 
+@pytest.mark.slow  # a state and a night of its own
 def test_a_child_that_outlives_its_night_keeps_the_writers_right(tmp_path):
     """Only the night's own process is killed: dbt still writes, and the next night waits for it."""
     state = make_demo(tmp_path, students=200)
