@@ -12,18 +12,14 @@ holds it and goes when none does. A corrected number is a new record, and the wr
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 
 from pipelines.identity.vault import open_vault
 from pipelines.intake import views
 from pipelines.settings import Settings
 
-# Once, because to compare two lists of ten million keys costs seconds.
-FIND_CHANGE = (
-    "INSERT INTO vault.record_change SELECT coalesce(present.record_key, staged.record_key),"
-    " present.record_key IS NULL FROM vault.current_record AS present"
-    " FULL JOIN vault.staging.stg_identity__record AS staged ON staged.record_key = present.record_key"
-    " WHERE present.record_key IS NULL OR staged.record_key IS NULL"
-)
+# Keys are told apart by sums over so many buckets of them, by their last bits.
+BUCKETS = 1 << 22
 
 
 def write_current(settings: Settings) -> int:
@@ -51,19 +47,41 @@ def begin_phase(settings: Settings, fingerprint: str) -> bool:
     did not run to its end: its tables may belong to two nights. The row that says so goes now and comes back with
     `end_phase`. Fills vault.record_change for a phase that computes only what changed.
     """
-    with open_vault(settings) as con:
+    with open_vault(settings, is_brief=True) as con:
         made_with = con.execute("SELECT fingerprint FROM vault.identity_basis").fetchall()
         con.execute("DELETE FROM vault.identity_basis")
         con.execute("DELETE FROM vault.record_change")
         if made_with != [(fingerprint,)]:
             return True
-        con.execute(FIND_CHANGE)
+        find_change(con)
         return False
+
+
+def find_change(con: duckdb.DuckDBPyConnection) -> None:
+    """Fill vault.record_change with the keys that are current and not staged, and with those staged and not current.
+
+    Of two lists of ten million keys nearly all are in both. So the keys of each bucket are summed, and compared one by
+    one only where the sums differ: a third of what comparing all costs. Keys are random, so that other keys have the
+    same sum once in 2**64 times.
+    """
+    present, staged = (
+        con.execute(f"SELECT record_key FROM {table}").fetchnumpy()["record_key"]
+        for table in ("vault.current_record", "vault.staging.stg_identity__record")
+    )
+    surplus = np.zeros(BUCKETS, dtype=np.int64)
+    np.add.at(surplus, present & (BUCKETS - 1), present)
+    np.subtract.at(surplus, staged & (BUCKETS - 1), staged)
+    differs = surplus != 0
+    present, staged = (keys[differs[keys & (BUCKETS - 1)]] for keys in (present, staged))
+    for keys, is_gone in ((np.setdiff1d(present, staged), False), (np.setdiff1d(staged, present), True)):
+        con.register("changed_key", {"record_key": keys})
+        con.execute("INSERT INTO vault.record_change SELECT record_key, ? FROM changed_key", [is_gone])
+        con.unregister("changed_key")
 
 
 def end_phase(settings: Settings, fingerprint: str) -> None:
     """Record that every table of the phase was made under `fingerprint`; call it only when no node failed."""
-    with open_vault(settings) as con:
+    with open_vault(settings, is_brief=True) as con:
         con.execute("DELETE FROM vault.identity_basis")
         con.execute("INSERT INTO vault.identity_basis VALUES (?)", [fingerprint])
 

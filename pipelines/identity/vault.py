@@ -148,10 +148,14 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def open_vault(settings: Settings, memory_limit: str = "4GB") -> Iterator[duckdb.DuckDBPyConnection]:
+def open_vault(
+    settings: Settings, memory_limit: str = "4GB", is_brief: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the encrypted vault attached as `vault`, in use, and its tables present.
 
-    `memory_limit` is DuckDB's; what does not fit spills encrypted. Raises VaultError when the file cannot be opened.
+    `memory_limit` is DuckDB's; what does not fit spills encrypted. is_brief: little is written, and who opens the vault
+    next takes it over from the log beside the file, encrypted too; to write the tables' directory of a large state
+    again costs up to a second. Raises VaultError when the file cannot be opened.
     """
     key = settings.vault_key()
     prepare_vault(settings)
@@ -169,6 +173,8 @@ def open_vault(settings: Settings, memory_limit: str = "4GB") -> Iterator[duckdb
     try:
         connection.execute("LOAD httpfs")
         connection.execute("SET enable_progress_bar = false")
+        if is_brief:
+            connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         failure = _attach(connection, settings.vault_file, key)
         if failure:
             raise VaultError(failure)

@@ -12,7 +12,7 @@
 {%- set named -%}
     not is_wage and birth_date is not null and given is not null and surname is not null
 {%- endset %}
-with named as not materialized (
+with named as {{ 'materialized' if is_incremental() else 'not materialized' }} (
     select
         hash(given, surname) as name,
         birth_date

@@ -130,11 +130,14 @@ def conditions(comparison: str, left: str = '"{}_l"', right: str = '"{}_r"') -> 
 def _signs_differ(a: str, b: str, most: int) -> str:
     """SQL: at most `most` signs of two values of letters and digits differ; two neighbors exchanged are one.
 
-    Of values of one length positions are counted first: the distance with insertions costs twenty times as much.
+    Of values of one length positions are counted first: the distance with insertions costs twenty times as much. All in
+    CASE, which alone leaves the rest of a condition undone where it is not needed.
     """
-    exchanged = f" OR (hamming({a}, {b}) = 2 AND damerau_levenshtein({a}, {b}) = 1)" if most == 1 else ""
+    differ = f"hamming({a}, {b}) <= {most}"
+    if most == 1:
+        differ = f"CASE hamming({a}, {b}) WHEN 2 THEN damerau_levenshtein({a}, {b}) = 1 ELSE {differ} END"
     return (
-        f"CASE WHEN strlen({a}) = strlen({b}) THEN hamming({a}, {b}) <= {most}{exchanged} "
+        f"CASE WHEN strlen({a}) = strlen({b}) THEN {differ} "
         f"WHEN abs(strlen({a}) - strlen({b})) <= {most} THEN damerau_levenshtein({a}, {b}) <= {most} ELSE false END"
     )
 

@@ -129,7 +129,7 @@ class Night:
         self.con.execute("INSERT INTO current_record SELECT unnest(?::BIGINT[])", [sorted(keys)])
         self.con.execute("DELETE FROM record_change")
         if incremental:
-            self.con.execute(current.FIND_CHANGE)
+            current.find_change(self.con)
         for name in ORDER:
             if name == "int_linkage__wage_refused" and not self.has_pair:
                 # Without records that came as tokens every pair is a plain one.
