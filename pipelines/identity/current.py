@@ -20,6 +20,8 @@ from pipelines.settings import Settings
 
 # Keys are told apart by sums over so many buckets of them, by their last bits.
 BUCKETS = 1 << 22
+# As many keys at a time as the processor's cache holds.
+PART = 1 << 16
 
 
 def write_current(settings: Settings) -> int:
@@ -60,23 +62,30 @@ def begin_phase(settings: Settings, fingerprint: str) -> bool:
 def find_change(con: duckdb.DuckDBPyConnection) -> None:
     """Fill vault.record_change with the keys that are current and not staged, and with those staged and not current.
 
-    Of two lists of ten million keys nearly all are in both. So the keys of each bucket are summed, and compared one by
-    one only where the sums differ: a third of what comparing all costs. Keys are random, so that other keys have the
-    same sum once in 2**64 times.
+    Of two lists of ten million keys nearly all are in both. So numbers made of the keys are summed in each bucket, and
+    keys compared one by one only where the sums differ: half of what comparing all costs. Other keys have the same sum
+    once in 2**64 times.
     """
     present, staged = (
         con.execute(f"SELECT record_key FROM {table}").fetchnumpy()["record_key"]
         for table in ("vault.current_record", "vault.staging.stg_identity__record")
     )
-    surplus = np.zeros(BUCKETS, dtype=np.int64)
-    np.add.at(surplus, present & (BUCKETS - 1), present)
-    np.subtract.at(surplus, staged & (BUCKETS - 1), staged)
-    differs = surplus != 0
+    differs = _sums(present) != _sums(staged)
     present, staged = (keys[differs[keys & (BUCKETS - 1)]] for keys in (present, staged))
     for keys, is_gone in ((np.setdiff1d(present, staged), False), (np.setdiff1d(staged, present), True)):
         con.register("changed_key", {"record_key": keys})
         con.execute("INSERT INTO vault.record_change SELECT record_key, ? FROM changed_key", [is_gone])
         con.unregister("changed_key")
+
+
+def _sums(keys: np.ndarray) -> np.ndarray:
+    """A sum for each bucket of keys, of numbers of 64 bits by which keys in a row are as good as random ones."""
+    found = np.zeros(BUCKETS, dtype=np.int64)
+    for start in range(0, len(keys), PART):
+        part = keys[start : start + PART]
+        spread = part * 0x1E3779B97F4A7C15  # wraps around
+        np.add.at(found, part & (BUCKETS - 1), spread ^ (spread >> 29))
+    return found
 
 
 def end_phase(settings: Settings, fingerprint: str) -> None:

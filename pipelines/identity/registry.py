@@ -220,10 +220,10 @@ def export(
     write_exchange(not_determined, settings.exchange / "link_not_determined.parquet")
 
 
-def read_bridge(settings: Settings, *columns: str) -> pl.DataFrame:
-    """exchange/brg_record_person.parquet, or these columns of it, words as text."""
-    bridge = pl.scan_parquet(settings.exchange / "brg_record_person.parquet")
-    return (bridge.select(columns) if columns else bridge).with_columns(pl.col(pl.Enum).cast(pl.String)).collect()
+def read_bridge(settings: Settings) -> pl.DataFrame:
+    """exchange/brg_record_person.parquet, words as text."""
+    bridge = pl.read_parquet(settings.exchange / "brg_record_person.parquet")
+    return bridge.with_columns(pl.col(pl.Enum).cast(pl.String))
 
 
 def _export_sorted(

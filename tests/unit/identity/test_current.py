@@ -82,6 +82,27 @@ def test_a_phase_in_part_is_told_which_records_came_and_which_went(home):
             current.end_phase(home, "rules")
 
 
+# Keys as they are minted: random over 62 bits, and here crowded into four of the buckets by which they are summed.
+KEYS = st.sets(st.builds(lambda high, low: high * current.BUCKETS + low, st.integers(0, 2**40 - 1), st.integers(0, 3)))
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(present=KEYS, staged_before=KEYS, both=KEYS, turn=st.randoms(use_true_random=False))
+def test_change_is_the_difference_of_two_sets_whatever_buckets_their_keys_share(present, staged_before, both, turn):
+    lists = [sorted(present | both), sorted(staged_before | both)]
+    for keys in lists:
+        turn.shuffle(keys)
+    with duckdb.connect() as con:
+        con.execute("ATTACH ':memory:' AS vault; CREATE SCHEMA vault.staging; USE vault")
+        con.execute("CREATE TABLE record_change (record_key BIGINT, is_gone BOOLEAN)")
+        for table, keys in zip(("current_record", "staging.stg_identity__record"), lists, strict=True):
+            con.execute(f"CREATE TABLE {table} AS SELECT unnest(?::BIGINT[]) AS record_key", [keys])
+        current.find_change(con)
+        told = con.execute("SELECT record_key, is_gone FROM record_change ORDER BY 1").fetchall()
+    now, before = set(lists[0]), set(lists[1])
+    assert told == sorted([(key, False) for key in now - before] + [(key, True) for key in before - now])
+
+
 def test_a_phase_that_did_not_end_or_has_other_rules_is_derived_anew(home):
     staged(home, [])
     assert current.begin_phase(home, "rules"), "nothing was ever derived"
