@@ -215,7 +215,7 @@ def score_left(
     everything = touched is None or _scored_with(con) != fingerprint
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
-        con, "changed", "closure", "present", "chosen", "record", "row_now", "scored_now", "scored_before",
+        con, "changed", "tied", "closure", "present", "chosen", "record", "row_now", "scored_now", "scored_before",
         "closure_row", "held", "standing", "sized", "crossed", "crossed_row", "further", "held_further",
         "member", "other_frequency", "met_pair", "candidate_now", "candidate", "dropped", "pair_before",
     ):  # fmt: skip
@@ -229,10 +229,6 @@ def score_left(
             # Made anew, because the keys of the policy are its columns.
             con.execute(f"CREATE OR REPLACE TABLE vault.scored AS {_told_recurring(f'SELECT {NAME} FROM scored_now')}")
         else:
-            con.execute(
-                "CREATE OR REPLACE TEMP TABLE scored_before AS FROM vault.scored"
-                " WHERE record_key IN (SELECT record_key FROM closure)"
-            )
             _make_now(con, basis.keys, "scored_before")
             _find_held(con, basis.keys)
             _find_crossed(con, basis.keys)
@@ -304,7 +300,8 @@ def _scratch(con: duckdb.DuckDBPyConnection, *tables: str) -> Iterator[None]:
 
 
 def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everything: bool) -> None:
-    """closure (record_key): records whose knot may differ from last night's, those that went included.
+    """closure (record_key): records whose knot may differ from last night's, those that went included; scored_before:
+    the rows of vault.scored that they had, unless everything is scored.
 
     Whoever is touched; whom a link ties to them; and all records of their knots of last night.
     """
@@ -320,19 +317,19 @@ def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everythin
     )
     con.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE closure AS
-        WITH tied AS (
-            SELECT record_key_b AS record_key FROM {LINKS} SEMI JOIN changed ON record_key = record_key_a
-            WHERE joins = 'link'
-            UNION SELECT record_key_a FROM {LINKS} SEMI JOIN changed ON record_key = record_key_b
-            WHERE joins = 'link'
-            UNION SELECT record_key FROM changed
-        ),
-        knot AS (SELECT DISTINCT knot FROM vault.scored SEMI JOIN tied USING (record_key))
-        SELECT record_key FROM vault.scored SEMI JOIN knot USING (knot)
-        UNION SELECT record_key FROM tied
+        CREATE OR REPLACE TEMP TABLE tied AS
+        SELECT record_key_b AS record_key FROM {LINKS} SEMI JOIN changed ON record_key = record_key_a
+        WHERE joins = 'link'
+        UNION SELECT record_key_a FROM {LINKS} SEMI JOIN changed ON record_key = record_key_b
+        WHERE joins = 'link'
+        UNION SELECT record_key FROM changed
         """
     )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE scored_before AS FROM vault.scored"
+        " WHERE knot IN (SELECT knot FROM vault.scored SEMI JOIN tied USING (record_key))"
+    )
+    con.execute("CREATE OR REPLACE TEMP TABLE closure AS SELECT record_key FROM scored_before UNION FROM tied")
 
 
 def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key], known: str | None) -> None:
@@ -815,15 +812,25 @@ def make_records(
     of which they are the last rows the rest is not read, and so that to number very many takes little memory.
     """
     columns = list(columns)
-    own = ", ".join(STAGED_COLUMNS) if scattered else "rowid AS place"
+    able = "sector <> 'workforce' AND NOT is_bare"
     sounds = {"given_sound", "surname_sound", "sounds"} & set(columns)
+    if scattered:
+        # Keys are numbered, not rows: to sort names with them costs more.
+        numbered = f"""
+            key AS MATERIALIZED (SELECT record_key, row_number() OVER (ORDER BY record_key) AS id FROM chosen),
+            numbered AS (
+                SELECT {", ".join(STAGED_COLUMNS)}, id FROM {staged} JOIN key USING (record_key) WHERE {able}
+            )"""
+    else:
+        numbered = f"""
+            numbered AS MATERIALIZED (
+                SELECT rowid AS place, row_number() OVER (ORDER BY record_key) AS id FROM {staged}
+                WHERE record_key IN (SELECT record_key FROM chosen) AND {able}
+            )"""
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE record AS
-        WITH numbered AS {"NOT " if scattered else ""}MATERIALIZED (
-            SELECT {own}, row_number() OVER (ORDER BY record_key) AS id FROM {staged}
-            WHERE record_key IN (SELECT record_key FROM chosen) AND sector <> 'workforce' AND NOT is_bare
-        ),
+        WITH {numbered},
         mapped AS {"" if sounds else "NOT "}MATERIALIZED (
             SELECT
                 record_key,
@@ -838,7 +845,8 @@ def make_records(
                 ssn,
                 student_id_state AS state_id,
                 -- Two issuers that are named alike and use one number do not say the same.
-                left(md5(concat_ws(' ', sector, local_id_issuer)), 6) || local_id AS number,
+                CASE WHEN local_id IS NOT NULL
+                    THEN left(md5(concat_ws(' ', sector, local_id_issuer)), 6) || local_id END AS number,
                 postal_code AS postal,
                 {", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in NOT_COLLECTED)}
             FROM {"numbered" if scattered else f"{staged} AS staged JOIN numbered ON numbered.place = staged.rowid"}
