@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,11 @@ telemetry:
   enabled: false
 run_monitoring:
   enabled: false
+event_log_storage:
+  module: pipelines.defs.event_log
+  class: OpenSqliteEventLogStorage
+  config:
+    base_dir: {folder}
 """
 
 
@@ -27,8 +33,10 @@ def prepare_instance(configuration: Settings) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     close_home(configuration)
     file = home / "dagster.yaml"
-    if not file.exists() or file.read_text() != INSTANCE_FILE:
-        file.write_text(INSTANCE_FILE)
+    # The folder is where Dagster itself would keep them.
+    wanted = INSTANCE_FILE.format(folder=json.dumps(str(home.resolve() / "history" / "runs")))
+    if not file.exists() or file.read_text() != wanted:
+        file.write_text(wanted)
     return home
 
 

@@ -107,7 +107,7 @@ def state_at(folder: Path, root: Path | None = None, **extra: str) -> State:
             "P20W_SEEDS": str((root or ROOT) / "seeds"),
             "P20W_REAL_DATA": str(here().real_data),
             # Each night attacks its candidate, and each mixed release; what a longer attack finds is the units' to say.
-            "P20W_ATTACK_SECONDS": "10",
+            "P20W_ATTACK_SECONDS": "5",
         }
     )
     return State(replace(settings, root=root or ROOT), extra)
