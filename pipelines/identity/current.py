@@ -66,8 +66,8 @@ def find_change(con: duckdb.DuckDBPyConnection) -> None:
     """Fill vault.record_change with the keys that are current and not staged, and with those staged and not current.
 
     Of two lists of ten million keys nearly all are in both. So numbers made of the keys are summed in each bucket, and
-    keys compared one by one only where the sums differ: a fifth of what comparing all costs. One key that came or went
-    is always seen, for its number is odd; several keys have the sum of as many others once in 2**63 times.
+    keys compared one by one only where the sums differ: less than half of what comparing all costs. One key that came
+    or went is always seen, for its number is odd; several keys have the sum of as many others once in 2**63 times.
     """
     differs = _sums(con, CURRENT) != _sums(con, STAGED)
     present, staged = (
