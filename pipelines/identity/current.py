@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import duckdb
 import numpy as np
 
+from pipelines.identity.present import STAGED
 from pipelines.identity.vault import open_vault
 from pipelines.intake import views
 from pipelines.settings import Settings
@@ -24,7 +25,7 @@ from pipelines.settings import Settings
 BUCKETS = 1 << 22
 # As many keys at a time, so that the memory of each part is that of the part before.
 PART = 1 << 18
-CURRENT, STAGED = "vault.current_record", "vault.staging.stg_identity__record"
+CURRENT = "vault.current_record"
 
 
 def write_current(settings: Settings) -> int:
@@ -66,7 +67,7 @@ def find_change(con: duckdb.DuckDBPyConnection) -> None:
     """Fill vault.record_change with the keys that are current and not staged, and with those staged and not current.
 
     Of two lists of ten million keys nearly all are in both. So numbers made of the keys are summed in each bucket, and
-    keys compared one by one only where the sums differ: less than half of what comparing all costs. One key that came
+    keys compared one by one only where the sums differ: about half of what comparing all costs. One key that came
     or went is always seen, for its number is odd; several keys have the sum of as many others once in 2**63 times.
     """
     differs = _sums(con, CURRENT) != _sums(con, STAGED)

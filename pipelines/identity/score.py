@@ -804,7 +804,7 @@ def _count_frequencies(con: duckdb.DuckDBPyConnection, model: ReviewedModel) -> 
 def make_records(
     con: duckdb.DuckDBPyConnection, staged: str = STAGED, columns: Iterable[str] = RECORD, scattered: bool = False
 ) -> None:
-    """record (record_key and `columns`, of RECORD; id is 1..n in the order of record_key): the current records named in
+    """record (record_key and `columns`, of RECORD; id rises with record_key): the current records named in
     `chosen` that can be compared, in the linker's form.
 
     staged: a table with the columns of the staged records, those of `chosen` among them. scattered: the chosen are few

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.settings import ROOT, Settings, child_environment, load
+from pipelines.settings import LEAST_ATTACK_SECONDS, ROOT, Settings, child_environment, load
 from pipelines.settings import settings as here
 
 STUDENTS = 1_000
@@ -107,7 +107,7 @@ def state_at(folder: Path, root: Path | None = None, **extra: str) -> State:
             "P20W_SEEDS": str((root or ROOT) / "seeds"),
             "P20W_REAL_DATA": str(here().real_data),
             # Each night attacks its candidate, and each mixed release; what a longer attack finds is the units' to say.
-            "P20W_ATTACK_SECONDS": "5",
+            "P20W_ATTACK_SECONDS": str(LEAST_ATTACK_SECONDS),
         }
     )
     return State(replace(settings, root=root or ROOT), extra)

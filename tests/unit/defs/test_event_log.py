@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -53,16 +54,13 @@ def test_a_night_keeps_its_events_here_and_others_read_them_while_it_is_open(fol
 
 
 def test_the_history_that_dagster_itself_kept_is_still_there(folder):
-    file = f"{folder}/dagster.yaml"
-    with open(file) as handle:
-        ours = handle.read()
-    with open(file, "w") as handle:
-        handle.write("telemetry:\n  enabled: false\n")
+    file = Path(folder) / "dagster.yaml"
+    ours = file.read_text()
+    file.write_text("telemetry:\n  enabled: false\n")
     with dg.DagsterInstance.from_config(folder) as before:
         run = made(before)
         told = events(before, run)
-    with open(file, "w") as handle:
-        handle.write(ours)
+    file.write_text(ours)
     with dg.DagsterInstance.from_config(folder) as instance:
         assert events(instance, run) == told
         assert instance.get_latest_materialization_event(one.key).run_id == run
@@ -84,7 +82,7 @@ def test_what_a_killed_process_had_written_is_there(folder):
         assert len(events(instance, killed.stdout.strip())) > 10
 
 
-def test_whoever_watches_a_run_is_told_of_events_that_another_process_writes(folder):
+def test_whoever_watches_a_run_is_told_of_events_that_another_instance_writes(folder):
     with dg.DagsterInstance.from_config(folder) as instance, dg.DagsterInstance.from_config(folder) as other:
         run, told = made(instance), []
         other.watch_event_logs(run, None, lambda entry, _: told.append(entry.message))
