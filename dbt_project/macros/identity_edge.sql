@@ -13,20 +13,20 @@
         {'name': 'student_id', 'columns': ['student_id'], 'whole': true, 'text': true},
         {'name': 'local_id', 'columns': ['local_id'], 'whole': true, 'text': true},
         {'name': 'ssn', 'columns': ['ssn'], 'whole': true, 'text': true},
-        {'name': 'name_birth', 'columns': ['given', 'surname', 'birth_date'], 'rows': 'not is_wage'},
-        {'name': 'name_zip', 'columns': ['given', 'surname', 'postal_code'], 'rows': 'birth_month is not null',
+        {'name': 'name_birth', 'columns': ['name', 'birth_date'], 'rows': 'not is_wage'},
+        {'name': 'name_zip', 'columns': ['name', 'postal_code'], 'rows': 'birth_month is not null',
          'having': "min(coalesce(birth_date, date '0001-01-01')) <> max(coalesce(birth_date, date '0001-01-01'))"},
-        {'name': 'name_middle', 'columns': ['given', 'surname', 'middle_name'], 'rows': 'birth_date is not null',
+        {'name': 'name_middle', 'columns': ['name', 'middle_name'], 'rows': 'birth_date is not null',
          'having': 'min(birth_date) <> max(birth_date)'},
-        {'name': 'name_month', 'columns': ['given', 'surname', 'birth_month'], 'rows': 'not is_wage',
+        {'name': 'name_month', 'columns': ['name', 'birth_month'], 'rows': 'not is_wage',
          'having': 'count(birth_date) between 1 and count(*) - 1'},
         {'name': 'given_birth_middle', 'columns': ['given', 'birth_date', 'middle_initial'], 'whole': true,
          'rows': 'coalesce(postal_code, middle_name) is not null', 'having': 'min(surname) <> max(surname)'},
         {'name': 'surname_birth', 'columns': ['surname', 'birth_date'], 'text': true, 'twins': true,
          'rows': 'given is not null', 'having': 'min(given) <> max(given)'},
-        {'name': 'ssn_left', 'columns': ['given', 'surname', 'ssn // 10000'], 'whole': true,
+        {'name': 'ssn_left', 'columns': ['name', 'ssn // 10000'], 'whole': true,
          'having': 'min(ssn) <> max(ssn) and bool_or(is_wage)'},
-        {'name': 'ssn_right', 'columns': ['given', 'surname', 'ssn % 10000'], 'whole': true,
+        {'name': 'ssn_right', 'columns': ['name', 'ssn % 10000'], 'whole': true,
          'having': 'min(ssn) <> max(ssn) and bool_or(is_wage)'},
     ]) }}
 {% endmacro %}
@@ -181,7 +181,7 @@
                     coalesce(known_name.date_count, 0) as name_count
                 from {{ key.name }}_member as named
                 left join {{ ref('int_linkage__name') }} as known_name
-                    on hash(named.given, named.surname) = known_name.name
+                    on named.name = known_name.name
             )
             {%- else %} {{ key.name }}_member
             {%- endif %} as member

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import duckdb
 
+from pipelines.identity.vault import sought
+
 STAGED = "vault.staging.stg_identity__record"
 # The link that holds now of the records in hand, with what it is judged by, as a temporary table; see `renew`.
 TONIGHT_LINK = "tonight_link"
@@ -30,7 +32,7 @@ def renew(con: duckdb.DuckDBPyConnection, records: str | None = None, staged: st
     Leaves the temporary tables tonight_link (the rows of vault.present_link for `records`, with ssn_hash and
     birth_date) and before_link (the rows that it had for them; empty where all are made anew).
     """
-    among = "" if records is None else f"SEMI JOIN {records} USING (record_key)"
+    among = "" if records is None else f"SEMI JOIN {sought(records)} USING (record_key)"
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {TONIGHT_LINK} AS
@@ -54,7 +56,7 @@ def renew(con: duckdb.DuckDBPyConnection, records: str | None = None, staged: st
         con.execute("DELETE FROM vault.present_link")
     else:
         con.execute(f"CREATE OR REPLACE TEMP TABLE {BEFORE_LINK} AS SELECT {COLUMNS} FROM vault.present_link {among}")
-        con.execute(f"DELETE FROM vault.present_link WHERE record_key IN (SELECT record_key FROM {BEFORE_LINK})")
+        con.execute(f"DELETE FROM vault.present_link WHERE record_key IN {sought(BEFORE_LINK)}")
     con.execute(f"INSERT INTO vault.present_link SELECT {COLUMNS} FROM {TONIGHT_LINK}")
     doubtful = {
         ("unlike_record", "person_key"): f"SELECT link.person_key, {', '.join(f'record.{name}' for name in UNLIKE)}"
@@ -81,4 +83,4 @@ def count_persons(con: duckdb.DuckDBPyConnection) -> int:
 
 def _either(column: str) -> str:
     """SQL: the values of a column before and now, of the records in hand."""
-    return f"SELECT {column} FROM {BEFORE_LINK} UNION SELECT {column} FROM {TONIGHT_LINK}"
+    return f"FROM {sought(BEFORE_LINK, column)} UNION FROM {sought(TONIGHT_LINK, column)}"

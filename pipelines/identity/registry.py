@@ -23,6 +23,7 @@ from pipelines import planner
 from pipelines.identity.ids import Fold
 from pipelines.identity.keys import random_keys
 from pipelines.identity.present import BEFORE_LINK, TONIGHT_LINK
+from pipelines.identity.vault import sought
 from pipelines.intake import views
 from pipelines.settings import Settings
 
@@ -44,7 +45,8 @@ JUDGED = (
 def history_of(con: duckdb.DuckDBPyConnection, records: str) -> pl.DataFrame:
     """Every link of the records of the relation `records` (record_key): record_key, person_key, link_number."""
     return con.execute(
-        f"SELECT record_key, person_key, link_number FROM vault.person_link SEMI JOIN {records} USING (record_key)"
+        "SELECT record_key, person_key, link_number FROM vault.person_link"
+        f" SEMI JOIN {sought(records)} USING (record_key)"
         " ORDER BY link_number"
     ).pl()
 
@@ -55,7 +57,7 @@ def persons_of(con: duckdb.DuckDBPyConnection, history: pl.DataFrame) -> pl.Data
     try:
         return con.execute(
             "SELECT person_key, dense_rank() OVER (ORDER BY minted_build) AS age_rank FROM vault.person"
-            " SEMI JOIN known_person USING (person_key)"
+            f" SEMI JOIN {sought('known_person', 'person_key')} USING (person_key)"
         ).pl()
     finally:
         con.unregister("known_person")

@@ -28,7 +28,7 @@ from pipelines.identity.policy import IdentityPolicy, load_policy, tier_weights,
 from pipelines.identity.present import STAGED
 from pipelines.identity.score import ONE_RECORD, load_model, score_left, weigh
 from pipelines.identity.steward.queue import refresh_queue
-from pipelines.identity.vault import open_vault
+from pipelines.identity.vault import open_vault, sought
 from pipelines.registers import rows_in_force
 from pipelines.settings import Settings
 
@@ -92,7 +92,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
             # A second thread shortens what a night of few changes does by little and costs a tenth more CPU time; so
             # does fresh memory for what is read once.
             con.execute("SET threads = 1")
-            con.execute("SET memory_limit = '1500MB'")
+            con.execute("SET memory_limit = '1GB'")
         # Scores are not kept in the transaction of the partition: a night killed in between solves everything again.
         con.execute("DELETE FROM vault.solved")
         scored = score_left(con, settings, touched, day)
@@ -102,7 +102,7 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
             staged = "temp.affected_staged"
             con.execute(
                 f"CREATE OR REPLACE TEMP TABLE affected_staged AS SELECT {', '.join(READ_OFTEN)} FROM {STAGED}"
-                " SEMI JOIN affected USING (record_key)"
+                f" SEMI JOIN {sought('affected')} USING (record_key)"
             )
         affected = _affected_records(con, settings, policy, day, staged)
         found = _solve(con, settings, policy, weights, day, affected, staged)
@@ -199,15 +199,17 @@ def _choose_affected(con: duckdb.DuckDBPyConnection, touched: str | None) -> Non
             f"""
             CREATE OR REPLACE TEMP TABLE reached AS
             WITH near AS (
-                SELECT record_key FROM {refused} WHERE anchor_record_key IN (SELECT record_key FROM reached)
+                SELECT record_key FROM {refused} WHERE anchor_record_key IN {sought("reached")}
                 UNION ALL
-                SELECT anchor_record_key FROM {refused} WHERE record_key IN (SELECT record_key FROM reached)
+                SELECT anchor_record_key FROM {refused} WHERE record_key IN {sought("reached")}
                 UNION ALL
                 SELECT record_key FROM vault.canonical
-                WHERE block IN (SELECT block FROM vault.canonical SEMI JOIN reached USING (record_key))
+                WHERE block IN (SELECT block FROM vault.canonical SEMI JOIN {sought("reached")} USING (record_key))
                 UNION ALL
                 SELECT record_key FROM vault.person_link
-                WHERE person_key IN (SELECT person_key FROM vault.person_link SEMI JOIN reached USING (record_key))
+                WHERE person_key IN (
+                    SELECT person_key FROM vault.person_link SEMI JOIN {sought("reached")} USING (record_key)
+                )
             )
             SELECT DISTINCT record_key FROM near ANTI JOIN affected USING (record_key)
             """
@@ -248,7 +250,7 @@ def _solve(
     staged: str,
 ) -> Partition:
     """The partition of the affected records, which are among those of the table `staged`."""
-    within = "record_key_a IN (SELECT record_key FROM affected)"
+    within = f"record_key_a IN {sought('affected')}"
     pairs = con.execute(
         "SELECT record_key_a, record_key_b, CAST(tier AS BIGINT) AS tier, rule, joins, follower"
         f" FROM vault.linkage.int_linkage__pair WHERE {within}"
@@ -339,7 +341,7 @@ def _keep(
         for table, frame in frames.items():
             own = "record_key_a" if table == "conflict" else "record_key"
             # A record that is gone was touched: it is among the affected, and leaves the derived tables here.
-            con.execute(f"DELETE FROM vault.{table} WHERE {everything} OR {own} IN (SELECT record_key FROM affected)")
+            con.execute(f"DELETE FROM vault.{table} WHERE {everything} OR {own} IN {sought('affected')}")
             con.register("solved_part", frame.select(*DERIVED[table]).to_arrow())
             con.execute(f"INSERT INTO vault.{table} SELECT * FROM solved_part")
             con.unregister("solved_part")

@@ -42,6 +42,7 @@ from pipelines.identity.linker.model import Level, Model
 from pipelines.identity.partition import WEIGHED, positions
 from pipelines.identity.policy import load_policy
 from pipelines.identity.present import STAGED
+from pipelines.identity.vault import sought
 from pipelines.settings import Settings
 
 # Rows of the model file that are no comparison of two values.
@@ -63,6 +64,8 @@ ONE_RECORD = "record"
 # Those of them that can be compared.
 ABLE = f"(SELECT record_key FROM {STAGED} WHERE sector <> 'workforce' AND NOT is_bare)"
 LINKS = "vault.linkage.int_linkage__pair"
+# Half of DuckDB's hashes; the bits of one.
+HALF = 0xFFFFFFFF
 # As many as the column vault.scored.stands has bits.
 MOST_KEYS = 62
 _KEPT = "SELECT record_key_a, record_key_b, weight FROM vault.pair_score"
@@ -216,8 +219,9 @@ def score_left(
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
         con, "changed", "tied", "closure", "present", "chosen", "record", "row_now", "scored_now", "scored_before",
-        "closure_row", "held", "standing", "sized", "crossed", "crossed_row", "further", "held_further",
-        "member", "other_frequency", "met_pair", "candidate_now", "candidate", "dropped", "pair_before",
+        "closure_row", "namesake", "other_frequency", "outside", "outside_row", "held", "standing", "sized", "crossed",
+        "crossed_pair", "crossed_row", "shared", "held_further", "member", "met_pair", "candidate_now", "candidate",
+        "dropped", "pair_before",
     ):  # fmt: skip
         if everything:
             con.execute(f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}")
@@ -232,12 +236,11 @@ def score_left(
             _make_now(con, basis.keys, "scored_before")
             _find_held(con, basis.keys)
             _find_crossed(con, basis.keys)
-            con.execute("DELETE FROM vault.scored WHERE record_key IN (SELECT record_key FROM closure)")
+            con.execute(f"DELETE FROM vault.scored WHERE record_key IN {sought('closure')}")
             con.execute(
-                "UPDATE vault.scored SET name_recurs = NOT name_recurs"
-                " WHERE record_key IN (SELECT record_key FROM other_frequency)"
+                f"UPDATE vault.scored SET name_recurs = NOT name_recurs WHERE record_key IN {sought('other_frequency')}"
             )
-            names = f"SELECT {NAME} FROM scored_now UNION ALL SELECT value FROM held WHERE key = {NAME_AND_BIRTH}"
+            names = f"SELECT {NAME} FROM scored_now UNION ALL SELECT {NAME} FROM namesake"
             con.execute(f"INSERT INTO vault.scored {_told_recurring(names)}")
         model = basis.model.over(_count_frequencies(con, basis.model))
         if everything:
@@ -311,23 +314,23 @@ def _find_closure(con: duckdb.DuckDBPyConnection, touched: str | None, everythin
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE changed AS
-        SELECT record_key FROM {touched} SEMI JOIN {ABLE} USING (record_key)
-        UNION SELECT record_key FROM {touched} SEMI JOIN vault.scored USING (record_key)
+        FROM {ABLE} WHERE record_key IN {sought(touched)}
+        UNION SELECT record_key FROM vault.scored WHERE record_key IN {sought(touched)}
         """
     )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE tied AS
-        SELECT record_key_b AS record_key FROM {LINKS} SEMI JOIN changed ON record_key = record_key_a
+        SELECT record_key_b AS record_key FROM {LINKS} SEMI JOIN {sought("changed")} ON record_key = record_key_a
         WHERE joins = 'link'
-        UNION SELECT record_key_a FROM {LINKS} SEMI JOIN changed ON record_key = record_key_b
+        UNION SELECT record_key_a FROM {LINKS} SEMI JOIN {sought("changed")} ON record_key = record_key_b
         WHERE joins = 'link'
         UNION SELECT record_key FROM changed
         """
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE scored_before AS FROM vault.scored"
-        " WHERE knot IN (SELECT knot FROM vault.scored SEMI JOIN tied USING (record_key))"
+        f" WHERE knot IN (SELECT knot FROM vault.scored SEMI JOIN {sought('tied')} USING (record_key))"
     )
     con.execute("CREATE OR REPLACE TEMP TABLE closure AS SELECT record_key FROM scored_before UNION FROM tied")
 
@@ -337,9 +340,7 @@ def _make_now(con: duckdb.DuckDBPyConnection, keys: list[Key], known: str | None
 
     known: a table with the rows that some of them had last night. A record never changes: but for its knot, so do they.
     """
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE present AS SELECT record_key FROM closure SEMI JOIN {ABLE} USING (record_key)"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE present AS FROM {ABLE} WHERE record_key IN {sought('closure')}")
     con.register("knots", find_knots(con, "present").to_arrow())
     new = f"ANTI JOIN {known} USING (record_key)" if known else ""
     con.execute(f"CREATE OR REPLACE TEMP TABLE chosen AS FROM present {new}")
@@ -401,7 +402,7 @@ def _told_recurring(names: str) -> str:
 def find_knots(con: duckdb.DuckDBPyConnection, records: str) -> pl.DataFrame:
     """record_key, knot (the smallest record key in it), of `records` (record_key), by the tiers' links among them."""
     keys = con.execute(f"SELECT record_key FROM {records} ORDER BY record_key").fetchnumpy()["record_key"]
-    among = f"IN (SELECT record_key FROM {records})"
+    among = f"IN {sought(records)}"
     links = con.execute(
         f"SELECT record_key_a, record_key_b FROM {LINKS}"
         f" WHERE joins = 'link' AND record_key_a {among} AND record_key_b {among}"
@@ -423,6 +424,16 @@ def _numbered(keys: list[Key]) -> dict[int, Key]:
     return dict(enumerate(keys, start=NAME_AND_BIRTH + 1))
 
 
+def _value(number: int) -> str:
+    """SQL: the value of a key with the key's number before it: one column tells those of all keys apart."""
+    return f"({number}::UBIGINT << 32) + key_{number}"
+
+
+def _number(value: str) -> str:
+    """SQL: the number of the key whose value it is, by `_value`."""
+    return f"({value} >> 32)"
+
+
 def _stands(number: int, column: str = "stands") -> str:
     """SQL: the record stands for its knot under its value of the key."""
     return f"({column} & {1 << number}) > 0"
@@ -430,9 +441,12 @@ def _stands(number: int, column: str = "stands") -> str:
 
 def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     """closure_row (columns of vault.scored, stood, is_before, is_now): rows of the closure of last night and of
-    tonight; one for both where the knot is the same. stood: as stands, of last night. held (key, value, record_key,
-    knot), of last night: all records outside the closure that stand for their knot under a value which a record of the
-    closure had or has.
+    tonight; one for both where the knot is the same. stood: as stands, of last night. other_frequency (record_key):
+    records that were the only one of their name and birth date and are not any more, or the other way round: their
+    pairs weigh otherwise. namesake (the name and birth date, record_key), of last night: all records outside the
+    closure that share both with one of it. held (value, record_key, knot), of last night: all records outside the
+    closure that stand for their knot under a value which a record of the closure had or has, or one of other_frequency
+    has.
 
     The closure holds whole knots, of last night and of tonight, so that no knot is in both.
     """
@@ -446,109 +460,132 @@ def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         UNION ALL SELECT *, 0, false, true FROM scored_now ANTI JOIN scored_before USING (record_key, knot)
         """
     )
-    watched = "SELECT DISTINCT key_{0} FROM closure_row"
-    _hold(con, "held", {number: watched.format(number) for number in (NAME_AND_BIRTH, *_numbered(keys))})
-
-
-def _hold(con: duckdb.DuckDBPyConnection, table: str, values: dict[int, str]) -> None:
-    """Make `table` (key, value, record_key, knot), of last night: all records outside the closure that stand for their
-    knot under one of the values which a query tells for each key. By name and birth date all records count.
-
-    Key by key, because the values of one fit the processor's cache: all at once is several times dearer.
-    """
-    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (key UTINYINT, value UBIGINT, record_key BIGINT, knot BIGINT)")
-    for number, found in values.items():
-        those = f"key_{number} IS NOT NULL" if number == NAME_AND_BIRTH else _stands(number)
-        con.execute(
-            f"INSERT INTO {table} WITH sharing AS MATERIALIZED (SELECT {number}, key_{number}, record_key, knot"
-            f" FROM vault.scored WHERE {those} AND key_{number} IN ({found}))"
-            " FROM sharing ANTI JOIN closure USING (record_key)"
-        )
-
-
-def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
-    """member (key, value, knot, record_key, is_before, is_now): who stands for each knot under the values that few
-    enough share, before or now, of the closure and of crossed records.
-
-    other_frequency (record_key): records that were the only one of their name and birth date and are not any more, or
-    the other way round: their pairs weigh otherwise. crossed (record_key): of these, those outside the closure, and
-    records outside it that share a value whose group came to exceed its cap, or no longer does. Two of the latter may
-    have lost what made them a pair, or found it: of their values only those count that two of them share.
-    """
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE namesake AS SELECT {NAME}, record_key FROM vault.scored"
+        f" WHERE {NAME} IN (SELECT DISTINCT * FROM {sought('closure_row', NAME)})"
+        " AND record_key NOT IN (FROM closure)"
+    )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE other_frequency AS
         WITH row AS (
-            SELECT value, record_key, true AS is_before, true AS is_now FROM held WHERE key = {NAME_AND_BIRTH}
+            SELECT {NAME}, record_key, true AS is_before, true AS is_now FROM namesake
             UNION ALL SELECT {NAME}, record_key, is_before, is_now FROM closure_row WHERE {NAME} IS NOT NULL
         ),
         other AS (
-            SELECT value FROM row GROUP BY value
+            SELECT {NAME} FROM row GROUP BY {NAME}
             HAVING (count(*) FILTER (is_before) > 1) <> (count(*) FILTER (is_now) > 1)
         )
-        SELECT DISTINCT record_key FROM row SEMI JOIN other USING (value)
+        SELECT DISTINCT record_key FROM row SEMI JOIN other USING ({NAME})
         """
     )
-    numbers = list(_numbered(keys))
+    con.execute("CREATE OR REPLACE TEMP TABLE outside AS FROM other_frequency ANTI JOIN closure USING (record_key)")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE outside_row AS FROM vault.scored WHERE record_key IN {sought('outside')}"
+    )
+    for table in ("held", "held_further"):
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (value UBIGINT, record_key BIGINT, knot BIGINT)")
+    # Key by key, because the values of one fit the processor's cache: all at once is several times dearer.
+    for number in _numbered(keys):
+        watched = (f"FROM {sought(table, f'key_{number}')}" for table in ("closure_row", "outside_row"))
+        _hold(con, "held", number, " UNION ".join(watched))
+
+
+def _hold(con: duckdb.DuckDBPyConnection, table: str, number: int, values: str) -> None:
+    """Add to `table` (value, record_key, knot), of last night: all records outside the closure that stand for their
+    knot under one of the values of a key, told by a query."""
+    con.execute(
+        f"INSERT INTO {table} WITH sharing AS MATERIALIZED (SELECT {_value(number)}, record_key, knot"
+        f" FROM vault.scored WHERE {_stands(number)} AND key_{number} IN ({values}))"
+        " FROM sharing ANTI JOIN closure USING (record_key)"
+    )
+
+
+def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
+    """member (value, knot, record_key, is_before, is_now): who stands for each knot under the values that few
+    enough share, before or now, of the closure and of crossed records.
+
+    crossed (record_key): records outside the closure whose pairs may weigh otherwise, or that share a value whose group
+    came to exceed its cap, or no longer does. Two of the latter that lost what made them a pair may be one by another
+    value: those that two records of a kept pair share are looked up as well. Two that found it are scored, and once too
+    often where they were a pair before.
+    """
     of_closure = " UNION ALL ".join(
-        f"SELECT {number}, key_{number}, knot, record_key, {_stands(number, 'stood')}, {_stands(number)}"
+        f"SELECT {_value(number)}, knot, record_key, {_stands(number, 'stood')}, {_stands(number)}"
         f" FROM closure_row WHERE {_stands(number, '(stands | stood)')}"
-        for number in numbers
+        for number in _numbered(keys)
     )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE standing AS
-        SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held WHERE key <> {NAME_AND_BIRTH}
-        UNION ALL {of_closure}
+        SELECT value, knot, record_key, true AS is_before, true AS is_now FROM held UNION ALL {of_closure}
         """
     )
     caps = ", ".join(f"({number}, {key.cap})" for number, key in _numbered(keys).items())
+    cap = f"JOIN (VALUES {caps}) AS policy (number, cap) ON number = {_number('value')}"
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE sized AS
-        SELECT key, value, count(*) FILTER (is_before) <= cap AS few_before, count(*) FILTER (is_now) <= cap AS few_now
-        FROM standing JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
-        GROUP BY key, value, cap HAVING count(*) > 1 AND (few_before OR few_now)
+        WITH size AS (
+            SELECT value, count(*) FILTER (is_before) AS before, count(*) FILTER (is_now) AS now
+            FROM standing GROUP BY value HAVING count(*) > 1
+        )
+        SELECT value, before <= cap AS few_before, now <= cap AS few_now FROM size {cap} WHERE few_before OR few_now
         """
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE crossed AS SELECT record_key FROM held"
-        " SEMI JOIN (SELECT key, value FROM sized WHERE few_before <> few_now) USING (key, value)"
-        " UNION SELECT record_key FROM other_frequency ANTI JOIN closure USING (record_key)"
+        " SEMI JOIN (SELECT value FROM sized WHERE few_before <> few_now) USING (value) UNION FROM outside"
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE crossed_row AS FROM vault.scored"
-        " WHERE record_key IN (SELECT record_key FROM crossed)"
+        "CREATE OR REPLACE TEMP TABLE crossed_pair AS SELECT record_key_a, record_key_b FROM vault.pair_score"
+        f" WHERE record_key_a IN {sought('crossed')} AND record_key_b IN {sought('crossed')}"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE crossed_row AS FROM vault.scored WHERE record_key IN"
+        f" (FROM {sought('crossed_pair', 'record_key_a')} UNION FROM {sought('crossed_pair', 'record_key_b')})"
     )
     of_crossed = " UNION ALL ".join(
-        f"SELECT {number}::UTINYINT AS key, key_{number} AS value, record_key, knot FROM crossed_row"
-        f" WHERE {_stands(number)}"
-        for number in numbers
+        f"SELECT {_value(number)} AS value, record_key FROM crossed_row WHERE {_stands(number)}"
+        for number in _numbered(keys)
     )
     con.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE further AS
-        WITH row AS ({of_crossed})
-        SELECT key, value FROM row ANTI JOIN held USING (key, value)
-        GROUP BY key, value
-        HAVING min(knot) <> max(knot) OR bool_or(record_key IN (SELECT record_key FROM other_frequency))
+        CREATE OR REPLACE TEMP TABLE shared AS
+        WITH row AS ({of_crossed}),
+        both_have AS (
+            SELECT record_key_a, record_key_b, a.value FROM crossed_pair
+            JOIN row AS a ON a.record_key = record_key_a
+            JOIN row AS b ON b.record_key = record_key_b AND b.value = a.value
+        ),
+        still AS (SELECT record_key_a, record_key_b FROM both_have SEMI JOIN (FROM sized WHERE few_now) USING (value))
+        FROM both_have ANTI JOIN still USING (record_key_a, record_key_b) ANTI JOIN held USING (value)
         """
     )
-    values = "SELECT CAST(value AS UINTEGER) FROM further WHERE key = {0}"
-    _hold(con, "held_further", {number: values.format(number) for number in numbers})
+    # One value is enough: the key that most of them share comes first, and few are left for the last.
+    most = f"SELECT {_number('value')} AS number FROM shared GROUP BY number ORDER BY count(*) DESC, number LIMIT 1"
+    while found := con.execute(most).fetchone():
+        number = found[0]
+        mine = f"{_number('value')} = {number}"
+        _hold(con, "held_further", number, f"SELECT CAST(value & {HALF} AS UINTEGER) FROM shared WHERE {mine}")
+        con.execute(
+            f"""
+            DELETE FROM shared WHERE {mine} OR (record_key_a, record_key_b) IN (
+                SELECT (record_key_a, record_key_b) FROM shared SEMI JOIN (
+                    SELECT value FROM held_further GROUP BY value HAVING count(*) <= {_numbered(keys)[number].cap}
+                ) USING (value))
+            """
+        )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE member AS
-        WITH further_member AS (
-            SELECT key, value, knot, record_key, true AS is_before, true AS is_now FROM held_further
-        ),
-        few AS (
-            SELECT key, value FROM further_member JOIN (VALUES {caps}) AS policy (key, cap) USING (key)
-            GROUP BY key, value, cap HAVING count(*) <= cap
+        WITH few AS (
+            SELECT value FROM (SELECT value, count(*) AS records FROM held_further GROUP BY value) {cap}
+            WHERE records <= cap
         )
-        SELECT key, value, knot, record_key, is_before AND few_before AS is_before, is_now AND few_now AS is_now
-        FROM standing JOIN sized USING (key, value)
-        UNION ALL FROM further_member SEMI JOIN few USING (key, value)
+        SELECT value, knot, record_key, is_before AND few_before AS is_before, is_now AND few_now AS is_now
+        FROM standing JOIN sized USING (value)
+        UNION ALL SELECT value, knot, record_key, true, true FROM held_further SEMI JOIN few USING (value)
         """
     )
 
@@ -561,18 +598,18 @@ def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
     twins and one of their names recurs since or no longer: then both were born on one day.
     """
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE met_pair AS
-        WITH met AS (FROM member WHERE record_key IN (FROM closure UNION FROM crossed))
+        WITH met AS (FROM member WHERE record_key IN (FROM {sought("closure")} UNION FROM {sought("crossed")}))
         SELECT least(x.record_key, y.record_key) AS record_key_a, greatest(x.record_key, y.record_key) AS record_key_b,
             bool_or(x.is_before AND y.is_before) AS is_before, bool_or(x.is_now AND y.is_now) AS is_now
-        FROM met AS x JOIN member AS y ON x.key = y.key AND x.value = y.value AND x.knot <> y.knot
+        FROM met AS x JOIN member AS y ON x.value = y.value AND x.knot <> y.knot
             AND ((x.is_before AND y.is_before) OR (x.is_now AND y.is_now))
         GROUP BY 1, 2
         """
     )
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE candidate AS
         WITH other AS (
             SELECT record_key_a, record_key_b FROM met_pair
@@ -581,7 +618,9 @@ def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
         ),
         birth AS (
             SELECT record_key, born FROM vault.scored
-            WHERE record_key IN (SELECT unnest([record_key_a, record_key_b]) FROM other)
+            WHERE record_key IN (
+                FROM {sought("other", "record_key_a")} UNION ALL FROM {sought("other", "record_key_b")}
+            )
         )
         SELECT record_key_a, record_key_b FROM met_pair WHERE is_now AND NOT is_before
         UNION ALL SELECT record_key_a, record_key_b FROM other
@@ -819,13 +858,14 @@ def make_records(
         numbered = f"""
             key AS MATERIALIZED (SELECT record_key, row_number() OVER (ORDER BY record_key) AS id FROM chosen),
             numbered AS (
-                SELECT {", ".join(STAGED_COLUMNS)}, id FROM {staged} JOIN key USING (record_key) WHERE {able}
+                SELECT {", ".join(STAGED_COLUMNS)}, id FROM {staged}
+                JOIN {sought("key", "record_key, id")} USING (record_key) WHERE {able}
             )"""
     else:
         numbered = f"""
             numbered AS MATERIALIZED (
                 SELECT rowid AS place, row_number() OVER (ORDER BY record_key) AS id FROM {staged}
-                WHERE record_key IN (SELECT record_key FROM chosen) AND {able}
+                WHERE record_key IN {sought("chosen")} AND {able}
             )"""
     con.execute(
         f"""
@@ -851,7 +891,9 @@ def make_records(
                 {", ".join(f"CAST(NULL AS VARCHAR) AS {name}" for name in NOT_COLLECTED)}
             FROM {"numbered" if scattered else f"{staged} AS staged JOIN numbered ON numbered.place = staged.rowid"}
         ),
-        recurring AS (SELECT record_key FROM vault.scored SEMI JOIN chosen USING (record_key) WHERE name_recurs)
+        recurring AS (
+            SELECT record_key FROM vault.scored SEMI JOIN {sought("chosen")} USING (record_key) WHERE name_recurs
+        )
         {_SOUNDS if sounds else ""}
         SELECT record_key, {", ".join(columns)} FROM (
             SELECT

@@ -202,6 +202,16 @@ def _attach(connection: duckdb.DuckDBPyConnection, file: Path, key: str) -> str:
     return ""
 
 
+def sought(table: str, columns: str = "record_key") -> str:
+    """SQL, in brackets: `columns` of a relation of few rows, the first of them whole numbers, to be sought among many.
+
+    A scan leaves out what a join will not keep, and reads no other column of it, only where the side that is sought is
+    filtered: DuckDB does not ask how few rows it has. So it is filtered, by what every number meets but null. Half of
+    what it costs to find one in fifty.
+    """
+    return f"(SELECT {columns} FROM {table} WHERE ({columns.split(',')[0]} & 1) <> 2)"
+
+
 def secret(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     """The named secret (64 hexadecimal digits), made at random on first use and kept in the vault."""
     found = connection.execute("SELECT value FROM vault.secret WHERE name = ?", [name]).fetchone()

@@ -58,9 +58,16 @@ found as (
 
 {%- if is_incremental() %},
 
+-- By one column first: a scan passes over what is not sought (macro sought), of two columns it reads all.
+near as materialized (
+    select *
+    from {{ this }}
+    where unit in {{ sought(ref('int_linkage__unit'), 'unit') }}
+),
+
 before as (
     select *
-    from {{ this }} as edge
+    from near as edge
     where exists (
         select 1 from {{ ref('int_linkage__unit') }} as touched
         where touched.key_number = edge.key_number and touched.unit = edge.unit

@@ -62,6 +62,8 @@ select
     cast(ssn as integer) as ssn,
     {{ identity_hash('left(given_root, 15)') }} as given,
     {{ identity_hash('form_text') }} as surname,
+    -- Most keys are of the whole name: one number is read and looked for faster than two.
+    case when given_root is not null and form_text is not null then hash(left(given_root, 15), form_text) end as name,
     birth_date,
     cast(replace(birth_month, '-', '') as integer) as birth_month,
     cast(postal_code as integer) as postal_code,

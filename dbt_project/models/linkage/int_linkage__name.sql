@@ -10,18 +10,18 @@
 -- depends_on: {{ ref('match_tier') }}
 {%- set fewest = identity_name_limits() | first | default(2147483647) %}
 {%- set named -%}
-    not is_wage and birth_date is not null and given is not null and surname is not null
+    not is_wage and birth_date is not null and name is not null
 {%- endset %}
 with named as {{ 'materialized' if is_incremental() else 'not materialized' }} (
     select
-        hash(given, surname) as name,
+        name,
         birth_date
     from {{ ref('int_linkage__key') }}
     where
         not is_gone and {{ named }}
         {%- if is_incremental() %}
-        and hash(given, surname) in (
-            select hash(given, surname) from {{ ref('int_linkage__key') }} where (is_new or is_gone) and {{ named }}
+        and name in (
+            select name from {{ ref('int_linkage__key') }} where (is_new or is_gone) and {{ named }}
         )
         {%- endif %}
 ),
@@ -47,7 +47,7 @@ counted as (
 {%- if is_incremental() %},
 
 touched as (
-    select distinct hash(given, surname) as name
+    select distinct name
     from {{ ref('int_linkage__key') }}
     where (is_new or is_gone) and {{ named }}
 )

@@ -23,7 +23,7 @@ common as (
 renamed as (
     select *
     from {{ ref('int_linkage__key') }}
-    where hash(given, surname) in (select name from common)
+    where name in (select name from common)
 )
 
 {%- for key in identity_keys() %}

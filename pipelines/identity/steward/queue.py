@@ -34,6 +34,7 @@ from pipelines.identity.partition import CROWDED, UNLIKE_NAMES
 from pipelines.identity.policy import IdentityPolicy, load_policy, tiers_in_force
 from pipelines.identity.registry import JUDGED, write_exchange
 from pipelines.identity.steward.desk import StewardError
+from pipelines.identity.vault import sought
 from pipelines.settings import Settings
 
 KINDS = ("overlay", "possible_match", "duplicate_id")
@@ -218,7 +219,7 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
     -- A few records are looked up among all; to join all with them would first make a table of all.
     bearer AS MATERIALIZED (
         SELECT record_key, person_key FROM steward_person
-        WHERE record_key IN (SELECT record_key_a FROM tie UNION ALL SELECT record_key_b FROM tie)
+        WHERE record_key IN (FROM {sought("tie", "record_key_a")} UNION ALL FROM {sought("tie", "record_key_b")})
     ),
     tied AS (
         SELECT 'possible_match' AS kind,
@@ -232,12 +233,12 @@ def _between(con: duckdb.DuckDBPyConnection, settings: Settings, policy: Identit
     ),
     sharing AS MATERIALIZED (
         SELECT record_key, person_key FROM steward_person
-        WHERE student_id_hash IN (SELECT student_id_hash FROM vault.shared_student_id)
+        WHERE student_id_hash IN {sought("vault.shared_student_id", "student_id_hash")}
     ),
     record_sharing AS MATERIALIZED (
         SELECT record_key, given_name, given_root, surname, birth_date, ssn, student_id_state
         FROM vault.staging.stg_identity__record
-        WHERE record_key IN (SELECT record_key FROM sharing) AND NOT is_bare
+        WHERE record_key IN {sought("sharing")} AND NOT is_bare
     ),
     carrier AS (
         SELECT record.student_id_state, person.person_key,
@@ -348,7 +349,7 @@ def _find_bearers(con: duckdb.DuckDBPyConnection, pairs: str) -> None:
     """
     con.execute(
         "CREATE OR REPLACE TEMP TABLE steward_bearer AS SELECT record_key, person_key FROM steward_person"
-        f" WHERE record_key IN (SELECT record_key_a FROM {pairs} UNION ALL SELECT record_key_b FROM {pairs})"
+        f" WHERE record_key IN (FROM {sought(pairs, 'record_key_a')} UNION ALL FROM {sought(pairs, 'record_key_b')})"
     )
 
 
