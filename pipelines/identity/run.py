@@ -88,11 +88,12 @@ def run_identity(settings: Settings, build_id: str) -> IdentitySummary:
         solved_with, persons_before = con.execute("SELECT basis, persons FROM vault.solved").fetchone() or (None, 0)
         touched = TOUCHED if solved_with == basis else None
         exported = None if touched is None else registry.exported(con)
-        if touched is not None and _count(con, touched) < FEW * records:
+        few = 0 if touched is None else _count(con, touched)
+        if touched is not None and few < FEW * records:
             # A second thread shortens what a night of few changes does by little and costs a tenth more CPU time; so
-            # does fresh memory for what is read once.
+            # does fresh memory for what is read once. What deletes among all cannot spill grows with all records.
             con.execute("SET threads = 1")
-            con.execute("SET memory_limit = '1GB'")
+            con.execute(f"SET memory_limit = '{max(1000, records * 60 // 10**6 + few // 1000)}MB'")
         # Scores are not kept in the transaction of the partition: a night killed in between solves everything again.
         con.execute("DELETE FROM vault.solved")
         scored = score_left(con, settings, touched, day)
