@@ -108,6 +108,8 @@
   record_key_b, a_follows, the tier by numbers and is_read, true where names must be read. In an incremental run only
   pairs of groups in int_linkage__unit, which tonight's records touch.
 
+  There, the model tells before what came or went (`changed`) and, of all rows, those with a full name of these (`named`).
+
   What is materialized stays in memory until the model ends, so it is little: members are read twice instead, their
   groups are found with the number of the group alone, and only columns that a tier of this key compares are gathered.
 -#}
@@ -126,10 +128,14 @@
         select
             *,
             {{ identity_key_unit(key) }} as unit
-        from {{ ref('int_linkage__key') }}
+        from {{ 'named' if is_incremental() and key.columns[0] == 'name' else ref('int_linkage__key') }}
         where
             not is_gone and {{ identity_key_rows(key) }}
             {%- if is_incremental() %}
+            {%- if key.columns | length == 1 %}
+            -- A scan passes over a number that is not sought; what it hashes it must read of every row.
+            and {{ key.columns[0] }} in {{ sought('changed', key.columns[0]) }}
+            {%- endif %}
             and {{ identity_key_unit(key) }} in (
                 select unit from {{ ref('int_linkage__unit') }} where key_number = {{ number }}
             )

@@ -24,7 +24,9 @@ from pipelines.settings import Settings
 # Keys are told apart by sums over so many buckets of them, by their last bits.
 BUCKETS = 1 << 22
 # As many keys at a time, so that the memory of each part is that of the part before.
-PART = 1 << 18
+PART = 1 << 16
+# The two lists are read once each: to keep them would only cost fresh memory, which is dearer than reading.
+MEMORY = "200MB"
 CURRENT = "vault.current_record"
 
 

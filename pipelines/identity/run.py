@@ -40,7 +40,7 @@ FEW = 0.1
 # Columns of a staged record that solving, weighing and keeping read.
 READ_OFTEN = (
     "record_key", "sector", "local_id_issuer", "local_id", "student_id_state", "ssn", "given_name", "given_root",
-    "middle_name", "surname", "surname_tokens", "birth_date", "birth_month", "sex_code", "postal_code", "is_bare",
+    "middle_name", "surname", "birth_date", "birth_month", "sex_code", "postal_code", "is_bare",
 )  # fmt: skip
 DERIVED = {"canonical": MEMBER, "conflict": CONFLICT, "undetermined": UNDETERMINED}
 
@@ -273,17 +273,14 @@ def _solve(
         verdicts=verdicts,
         refused=refused,
         weigh=lambda wanted: weigh(con, settings, wanted, day, staged),
-        known_names=lambda groups: _other_names(con, groups, refused.filter(~pl.col("is_crowded")), staged),
+        known_names=lambda groups: _other_names(con, groups, refused.filter(~pl.col("is_crowded"))),
     )
 
 
-def _other_names(
-    con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: pl.DataFrame, staged: str
-) -> pl.DataFrame:
+def _other_names(con: duckdb.DuckDBPyConnection, groups: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:
     """Refused wages whose given name or surname agrees with another name under which the same person is known.
 
-    groups: record_key, close; staged: a table with the staged records of all of them. Returns pairs in which the wage
-    follows.
+    groups: record_key, close. Returns pairs in which the wage follows.
     """
     con.register("member", groups.to_arrow())
     con.register("refusal", refused.to_arrow())
@@ -291,12 +288,15 @@ def _other_names(
         return con.execute(
             f"""
             -- Of a few records only: joined as it is, the table of all is read, names and all.
-            WITH record AS (
-                SELECT * FROM {staged} WHERE record_key IN (
-                    SELECT record_key FROM refusal UNION ALL
-                    SELECT other.record_key FROM refusal
-                    JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
-                    JOIN member AS other ON other.close = anchor.close)
+            WITH met AS MATERIALIZED (
+                SELECT record_key FROM refusal UNION
+                SELECT other.record_key FROM refusal
+                JOIN member AS anchor ON anchor.record_key = refusal.anchor_record_key
+                JOIN member AS other ON other.close = anchor.close
+            ),
+            record AS (
+                SELECT record_key, sector, given_name, given_root, surname, surname_tokens FROM {STAGED}
+                WHERE record_key IN {sought("met")}
             )
             SELECT least(refusal.record_key, refusal.anchor_record_key) AS record_key_a,
                 greatest(refusal.record_key, refusal.anchor_record_key) AS record_key_b,

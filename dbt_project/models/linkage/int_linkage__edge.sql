@@ -21,6 +21,42 @@
 {%- set used = [] %}
 {%- for key in identity_keys() %}{% if tiers.get(key.name) %}{% do used.append([key, loop.index]) %}{% endif %}{% endfor %}
 with
+{%- if is_incremental() %} changed as materialized (
+    select
+        student_id,
+        local_id,
+        ssn,
+        name
+    from {{ ref('int_linkage__key') }}
+    where is_new or is_gone
+),
+
+-- Half of the kinds of keys hold a full name, and each would look for its groups among all records. A group is computed
+-- again only under a name of what came or went: nothing else makes a name common, or common no longer.
+named as materialized (
+    select
+        record_key,
+        is_whole,
+        sector,
+        is_wage,
+        is_bare,
+        student_id,
+        ssn,
+        given,
+        surname,
+        name,
+        birth_date,
+        birth_month,
+        postal_code,
+        middle_name,
+        middle_initial,
+        sex_code,
+        name_suffix,
+        is_gone
+    from {{ ref('int_linkage__key') }}
+    where name in {{ sought('changed', 'name') }}
+),
+{% endif %}
 {%- for key, place in used %}
 {{ identity_key_pairs(place, key, tiers[key.name]) }},
 {% endfor %}
