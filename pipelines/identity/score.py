@@ -219,9 +219,9 @@ def score_left(
     con.execute("TRUNCATE vault.score_basis")
     with _scratch(
         con, "changed", "tied", "closure", "present", "chosen", "record", "row_now", "scored_now", "scored_before",
-        "closure_row", "namesake", "other_frequency", "outside", "outside_row", "held", "standing", "sized", "crossed",
-        "crossed_pair", "crossed_row", "shared", "held_further", "member", "met_pair", "candidate_now", "candidate",
-        "dropped", "pair_before",
+        "closure_row", "namesake", "other_frequency", "outside", "outside_row", "moved", "watching", "standing",
+        "sized", "crossed", "crossed_pair", "crossed_row", "shared", "held_further", "member", "met_pair",
+        "candidate_now", "candidate", "dropped", "pair_before",
     ):  # fmt: skip
         if everything:
             con.execute(f"CREATE OR REPLACE TEMP TABLE pair_before AS {_KEPT}")
@@ -443,12 +443,16 @@ def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     """closure_row (columns of vault.scored, stood, is_before, is_now): rows of the closure of last night and of
     tonight; one for both where the knot is the same. stood: as stands, of last night. other_frequency (record_key):
     records that were the only one of their name and birth date and are not any more, or the other way round: their
-    pairs weigh otherwise. namesake (the name and birth date, record_key), of last night: all records outside the
-    closure that share both with one of it. held (value, record_key, knot), of last night: all records outside the
-    closure that stand for their knot under a value which a record of the closure had or has, or one of other_frequency
-    has.
+    pairs weigh otherwise; outside: those of them outside the closure. namesake (the name and birth date, record_key),
+    of last night: all records outside the closure that share both with one of it. moved (record_key, bits): records of
+    the closure that stand for a knot as they did not last night, and under which keys, as bits. standing (value, knot,
+    record_key, is_before, is_now): all who stand for a knot under a value that a moved record has under such a key, or
+    a record of `outside` under any.
 
-    The closure holds whole knots, of last night and of tonight, so that no knot is in both.
+    The closure holds whole knots, of last night and of tonight, so that no knot is in both. Which pairs a value makes
+    follows from who stands under it, whatever the knots are called, so that the values under which a closure stands as
+    it stood, about half, need not be looked for. All of a moved record are if it has a kept pair, which it might lose
+    by one value and have by another, or if its pairs weigh otherwise.
     """
     con.execute(
         """
@@ -483,44 +487,64 @@ def _find_held(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE outside_row AS FROM vault.scored WHERE record_key IN {sought('outside')}"
     )
-    for table in ("held", "held_further"):
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (value UBIGINT, record_key BIGINT, knot BIGINT)")
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE moved AS
+        WITH stood AS (
+            SELECT record_key, bit_or(stands) AS now, bit_or(stood) AS before FROM closure_row GROUP BY record_key
+        ),
+        every AS (
+            FROM other_frequency
+            UNION ALL SELECT record_key_a FROM vault.pair_score WHERE record_key_a IN {sought("closure")}
+            UNION ALL SELECT record_key_b FROM vault.pair_score WHERE record_key_b IN {sought("closure")}
+        )
+        SELECT record_key, CASE WHEN record_key IN (FROM every) THEN now | before ELSE xor(now, before) END AS bits
+        FROM stood WHERE now <> before OR record_key IN (FROM other_frequency)
+        """
+    )
+    columns = ", ".join(f"key_{number}" for number in _numbered(keys))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE watching AS SELECT bits, {columns} FROM closure_row JOIN moved USING"
+        f" (record_key) UNION ALL SELECT stands, {columns} FROM outside_row"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE standing"
+        " (value UBIGINT, knot BIGINT, record_key BIGINT, is_before BOOLEAN, is_now BOOLEAN)"
+    )
     # Key by key, because the values of one fit the processor's cache: all at once is several times dearer.
     for number in _numbered(keys):
-        watched = (f"FROM {sought(table, f'key_{number}')}" for table in ("closure_row", "outside_row"))
-        _hold(con, "held", number, " UNION ".join(watched))
+        con.execute(
+            f"""
+            INSERT INTO standing
+            WITH watched AS MATERIALIZED (
+                SELECT DISTINCT key_{number} AS value FROM watching WHERE {_stands(number, "bits")}
+            ),
+            sharing AS MATERIALIZED ({_sharing(number, sought("watched", "value"))})
+            SELECT value, knot, record_key, true, true FROM sharing ANTI JOIN closure USING (record_key)
+            UNION ALL SELECT {_value(number)}, knot, record_key, {_stands(number, "stood")}, {_stands(number)}
+            FROM closure_row WHERE {_stands(number, "(stands | stood)")} AND key_{number} IN (FROM watched)
+            """
+        )
 
 
-def _hold(con: duckdb.DuckDBPyConnection, table: str, number: int, values: str) -> None:
-    """Add to `table` (value, record_key, knot), of last night: all records outside the closure that stand for their
-    knot under one of the values of a key, told by a query."""
-    con.execute(
-        f"INSERT INTO {table} WITH sharing AS MATERIALIZED (SELECT {_value(number)}, record_key, knot"
-        f" FROM vault.scored WHERE {_stands(number)} AND key_{number} IN ({values}))"
-        " FROM sharing ANTI JOIN closure USING (record_key)"
+def _sharing(number: int, values: str) -> str:
+    """SQL: value, knot, record_key, of last night: who stood for a knot under one of the values of a key, told by a
+    query."""
+    return (
+        f"SELECT {_value(number)} AS value, knot, record_key FROM vault.scored"
+        f" WHERE {_stands(number)} AND key_{number} IN ({values})"
     )
 
 
 def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
     """member (value, knot, record_key, is_before, is_now): who stands for each knot under the values that few
-    enough share, before or now, of the closure and of crossed records.
+    enough share, before or now, of `standing` and of pairs that crossed records lose.
 
-    crossed (record_key): records outside the closure whose pairs may weigh otherwise, or that share a value whose group
-    came to exceed its cap, or no longer does. Two of the latter that lost what made them a pair may be one by another
-    value: those that two records of a kept pair share are looked up as well. Two that found it are scored, and once too
-    often where they were a pair before.
+    crossed (record_key): records that have not moved and whose pairs may weigh otherwise, or that share a value whose
+    group came to exceed its cap, or no longer does. Two of the latter that lost what made them a pair may be one by
+    another value: those that two records of a kept pair share are looked up as well. Two that found it are scored, and
+    once too often where they were a pair before.
     """
-    of_closure = " UNION ALL ".join(
-        f"SELECT {_value(number)}, knot, record_key, {_stands(number, 'stood')}, {_stands(number)}"
-        f" FROM closure_row WHERE {_stands(number, '(stands | stood)')}"
-        for number in _numbered(keys)
-    )
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE standing AS
-        SELECT value, knot, record_key, true AS is_before, true AS is_now FROM held UNION ALL {of_closure}
-        """
-    )
     caps = ", ".join(f"({number}, {key.cap})" for number, key in _numbered(keys).items())
     cap = f"JOIN (VALUES {caps}) AS policy (number, cap) ON number = {_number('value')}"
     con.execute(
@@ -534,8 +558,9 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
         """
     )
     con.execute(
-        "CREATE OR REPLACE TEMP TABLE crossed AS SELECT record_key FROM held"
-        " SEMI JOIN (SELECT value FROM sized WHERE few_before <> few_now) USING (value) UNION FROM outside"
+        "CREATE OR REPLACE TEMP TABLE crossed AS SELECT record_key FROM standing"
+        " SEMI JOIN (SELECT value FROM sized WHERE few_before <> few_now) USING (value)"
+        " ANTI JOIN moved USING (record_key) UNION FROM outside"
     )
     con.execute(
         "CREATE OR REPLACE TEMP TABLE crossed_pair AS SELECT record_key_a, record_key_b FROM vault.pair_score"
@@ -559,15 +584,17 @@ def _find_crossed(con: duckdb.DuckDBPyConnection, keys: list[Key]) -> None:
             JOIN row AS b ON b.record_key = record_key_b AND b.value = a.value
         ),
         still AS (SELECT record_key_a, record_key_b FROM both_have SEMI JOIN (FROM sized WHERE few_now) USING (value))
-        FROM both_have ANTI JOIN still USING (record_key_a, record_key_b) ANTI JOIN held USING (value)
+        FROM both_have ANTI JOIN still USING (record_key_a, record_key_b) ANTI JOIN standing USING (value)
         """
     )
+    con.execute("CREATE OR REPLACE TEMP TABLE held_further AS SELECT value, knot, record_key FROM standing LIMIT 0")
     # One value is enough: the key that most of them share comes first, and few are left for the last.
     most = f"SELECT {_number('value')} AS number FROM shared GROUP BY number ORDER BY count(*) DESC, number LIMIT 1"
     while found := con.execute(most).fetchone():
         number = found[0]
         mine = f"{_number('value')} = {number}"
-        _hold(con, "held_further", number, f"SELECT CAST(value & {HALF} AS UINTEGER) FROM shared WHERE {mine}")
+        values = f"SELECT CAST(value & {HALF} AS UINTEGER) FROM shared WHERE {mine}"
+        con.execute(f"INSERT INTO held_further {_sharing(number, values)}")
         con.execute(
             f"""
             DELETE FROM shared WHERE {mine} OR (record_key_a, record_key_b) IN (
@@ -600,7 +627,7 @@ def _make_changed_candidates(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE met_pair AS
-        WITH met AS (FROM member WHERE record_key IN (FROM {sought("closure")} UNION FROM {sought("crossed")}))
+        WITH met AS (FROM member WHERE record_key IN (FROM {sought("moved")} UNION FROM {sought("crossed")}))
         SELECT least(x.record_key, y.record_key) AS record_key_a, greatest(x.record_key, y.record_key) AS record_key_b,
             bool_or(x.is_before AND y.is_before) AS is_before, bool_or(x.is_now AND y.is_now) AS is_now
         FROM met AS x JOIN member AS y ON x.value = y.value AND x.knot <> y.knot

@@ -139,14 +139,15 @@ def rewrite(settings, name: str, change) -> None:
 
 
 # --- increments -------------------------------------------------------------------------------------------------------
-def test_a_night_that_scores_what_changed_ends_as_one_that_scores_everything(policy):
-    rng = random.Random(1)
+@pytest.mark.parametrize(("people", "seed", "kept"), [(60, 1, -40), (80, 2, -40), (80, 3, -6)])
+def test_a_night_that_scores_what_changed_ends_as_one_that_scores_everything(policy, people, seed, kept):
+    rng = random.Random(seed)
     # Caps so low that groups outgrow them and shrink again.
     rewrite(policy, "score_key.csv", lambda row: row | {"cap": "3" if int(row["cap"]) <= 60 else "5"})
     rewrite(
-        policy, "identity_parameter.csv", lambda row: row | ({"value": "-40"} if "kept" in row["parameter"] else {})
+        policy, "identity_parameter.csv", lambda row: row | ({"value": f"{kept}"} if "kept" in row["parameter"] else {})
     )
-    vault = Vault(population(60, seed=1))
+    vault = Vault(population(people, seed))
 
     def tie(row):
         return row["ssn"]
@@ -180,21 +181,34 @@ def test_a_night_that_scores_what_changed_ends_as_one_that_scores_everything(pol
     assert affected_elsewhere, "no cap was crossed: the test would show nothing"
 
 
-def test_a_name_that_a_second_record_comes_to_bear_weighs_otherwise_for_the_first(policy):
+@pytest.mark.parametrize("kept", [-99, -35], ids=["kept", "kept where one is no twin"])
+@pytest.mark.parametrize(
+    "second",
+    [{}, {"tie": "ADA"}, {"tie": "ADA", "middle_name": "NGOZI", "sex_code": "F", "student_id_state": "S1"}],
+    ids=["by itself", "linked, and says less", "linked, and says more"],
+)
+def test_a_name_that_a_second_record_comes_to_bear_weighs_otherwise_for_the_first(policy, second, kept):
     rewrite(
-        policy, "identity_parameter.csv", lambda row: row | ({"value": "-99"} if "kept" in row["parameter"] else {})
+        policy, "identity_parameter.csv", lambda row: row | ({"value": f"{kept}"} if "kept" in row["parameter"] else {})
     )
-    names = {"surname": "OKORO", "birth_date": "2010-05-05", "postal_code": "20001"}
-    given = ["ADA", "UCHE", "UCHE", "ADA"]
-    vault = Vault({key: person(given_name=name, **names) for key, name in enumerate(given, start=1)})
+    # The first two are a pair by their ZIP code, under which the second bearer of the name does not stand.
+    rewrite(policy, "score_key.csv", lambda row: row | {"cap": "2"})
+    names = {"surname": "OKORO", "birth_date": "2010-05-05"}
+    rows = [
+        {"given_name": "ADA", "postal_code": "20001", "tie": "ADA"},
+        {"given_name": "UCHE", "postal_code": "20001"},
+        {"given_name": "UCHE", "postal_code": "20002"},
+        {"given_name": "ADA", "postal_code": "20003"} | second,
+    ]
+    vault = Vault({key: person(**names, **row) for key, row in enumerate(rows, start=1)})
     weights = []
     for current in ({1, 2, 3}, {1, 2, 3, 4}, {1, 2, 3}):
-        vault.stage(current, lambda row: None)
+        vault.stage(current, lambda row: row.get("tie"))
         score.score_left(vault.con, policy, "temp.touched", DAY)
-        weights.append(vault.scores()[1, 2][0])
+        weights.append(vault.scores().get((1, 2), (-math.inf,))[0])
     # Both names are met again: a wrong name for one person has become unlikely.
-    assert weights[1] < weights[0] - 10
-    assert weights[2] == weights[0]
+    assert weights[0] > -35 > weights[1] + 5 and weights[2] == weights[0]
+    assert (weights[1] > -math.inf) == (kept == -99)
 
 
 def test_what_is_kept_of_each_record_after_nights_in_part_is_what_the_records_say(policy):
