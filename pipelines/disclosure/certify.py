@@ -22,12 +22,13 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 from scipy.optimize import Bounds as Box
-from scipy.optimize import LinearConstraint, milp
+from scipy.optimize import LinearConstraint
 
 from pipelines.disclosure.declare import Declaration
 from pipelines.disclosure.detect import UNKNOWN, Published
 from pipelines.disclosure.earlier import NOT_TOLD, Earlier, nothing_earlier
 from pipelines.disclosure.in_memory import in_memory
+from pipelines.disclosure.program import solve_whole
 
 REGIONS = (800, 4_000)  # unknowns around a target that may move, tried in turn
 SECONDS = 20.0  # for one program; what is not found by then is tried in a larger region
@@ -438,19 +439,20 @@ class _System:
         wanted = np.array([self._wanted(i, way) for i, way in goals], dtype=float)
         weight = self.generator.uniform(0.5, 1.0, helpers) / wanted
         weight[near.index(target)] = helpers
-        found = milp(
+        found = solve_whole(
             np.concatenate([np.zeros(count), -weight]),
-            constraints=LinearConstraint(
+            LinearConstraint(
                 system,
                 np.concatenate([self.floor[rows], np.zeros(helpers)]),
                 np.concatenate([self.ceiling[rows], np.full(helpers, np.inf)]),
             ),
-            bounds=Box(
+            Box(
                 np.concatenate([self.low[unknowns], np.full(helpers, -np.inf)]),
                 np.concatenate([self.high[unknowns], wanted]),
             ),
-            integrality=np.concatenate([np.ones(count), np.zeros(helpers)]),
-            options={"time_limit": SECONDS, "mip_rel_gap": 0.05},
+            np.concatenate([np.ones(count), np.zeros(helpers)]),
+            time_limit=SECONDS,
+            mip_rel_gap=0.05,
         )
         if found.x is None:
             return False

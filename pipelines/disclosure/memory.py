@@ -35,6 +35,7 @@ CODE = (
     "detect.py",
     "earlier.py",
     "memory.py",
+    "program.py",
     "protect.py",
     "suppress.py",
 )

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, linprog
+
+from pipelines.disclosure.program import solve_whole
 
 WHOLE = 1e-6  # how far a solver's whole number may be off
 TINY_PRICE = 1e-4  # of a cell that is hidden already: keeps moves short
@@ -98,12 +100,8 @@ class Programs:
             return None
         z = found.x[:count] - found.x[count:]
         if np.abs(z - np.round(z)).max(initial=0) > WHOLE:
-            found = milp(
-                cost,
-                constraints=LinearConstraint(self.both, 0, 0),
-                bounds=Bounds(low, high),
-                integrality=np.ones(2 * count),
-                options={"node_limit": NODES},
+            found = solve_whole(
+                cost, LinearConstraint(self.both, 0, 0), Bounds(low, high), np.ones(2 * count), node_limit=NODES
             )
             if found.x is None:
                 return None

@@ -164,7 +164,7 @@ def test_a_night_costs_what_changed(home, monkeypatch):
     from pipelines.disclosure import certify, detect
 
     asked = []
-    for module, name in ((certify, "milp"), (detect, "linprog")):
+    for module, name in ((certify, "solve_whole"), (detect, "linprog")):
         whole = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *given, whole=whole, name=name, **more: asked.append(name) or whole(*given, **more)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
+from pipelines.disclosure.program import solve_whole
 from pipelines.disclosure.table.attack.equations import CONTRADICTION, NO_LIMIT, propagate, rows_of
 from pipelines.errors import P20wError
 
@@ -126,12 +127,13 @@ class Block:
         """
         self.programs += 1
         left = self.right - self.matrix @ self.low
-        outcome = milp(
+        outcome = solve_whole(
             cost,
-            constraints=LinearConstraint(self.real, left, left),
-            bounds=Bounds(0, _real_above(self.low, self.high)),
-            integrality=np.ones(len(cost)),
-            options={"time_limit": share * self._seconds(), "mip_rel_gap": gap},
+            LinearConstraint(self.real, left, left),
+            Bounds(0, _real_above(self.low, self.high)),
+            np.ones(len(cost)),
+            time_limit=share * self._seconds(),
+            mip_rel_gap=gap,
         )
         if outcome.status == 2:
             raise P20wError(CONTRADICTION)
