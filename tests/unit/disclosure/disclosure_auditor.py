@@ -158,6 +158,8 @@ def audit(declaration, published, n_min: int, width: int) -> list[str]:
         outcome = milp(objective, constraints=constraint, bounds=box, integrality=whole, options=PLAIN)
         assert outcome.x is not None, "no table fits what was published"
         found = np.rint(outcome.x).astype(np.int64)
+        sums = np.array(lines) @ found
+        assert (low <= found).all() and (found <= high).all() and (least <= sums).all() and (sums <= most).all()
         np.minimum(seen_low, every(found), out=seen_low)
         np.maximum(seen_high, every(found), out=seen_high)
 

@@ -141,7 +141,7 @@ def test_a_hidden_numerator_is_not_told_by_a_table_of_the_same_people():
     assert any("nearly the same people" in flaw for flaw in flaws)
 
 
-@settings(QUIET, max_examples=30)
+@settings(QUIET, max_examples=15)
 @given(population(), strategies.randoms(use_true_random=False))
 def test_rows_in_any_order_give_the_same_bytes(drawn, random):
     leas, schools, people = drawn
